@@ -7,9 +7,9 @@
 
 /* How images with alpha become RGB (facts 1.3). */
 enum qvl_alpha_rule {
-    QVL_ALPHA_DROP, /* transformers 4.57.6: alpha discarded */
-    QVL_ALPHA_WHITE /* transformers 5.23.0 (RGBA, LA, P+tRNS) and qwen-vl-utils (RGBA only): composited on
-                       white */
+    QVL_ALPHA_DROP,      /* transformers 4.57.6: alpha discarded */
+    QVL_ALPHA_WHITE,     /* transformers 5.23.0: RGBA, LA and palette with transparency composited on white */
+    QVL_ALPHA_WHITE_RGBA /* qwen-vl-utils: RGBA composited on white, alpha of LA and palette discarded */
 };
 
 /* An open video. Frame i is the i-th decoded frame in presentation order. */

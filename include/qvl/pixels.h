@@ -27,7 +27,7 @@ struct qvl_smart_resize_args {
     int64_t temporal_patch;
     int64_t height, width;
     int64_t factor;
-    int64_t min_pixels, max_pixels;
+    double min_pixels, max_pixels; /* double because QVU divides its budget by the frame count */
     int64_t *out_height, *out_width;
 };
 
