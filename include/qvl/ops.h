@@ -11,8 +11,7 @@
  * - Zero rows are valid input: nothing is read or written and the call returns QVL_OK.
  * - NaN and Inf propagate as IEEE arithmetic does; no entry filters them.
  * - Arrays marked `host` are ordinary host memory, read before the call returns.
- * - `cond` (host, may be NULL) receives the condition sum of each output element, contiguous in the order of
- * the output: sum |a||b| for a dot product, and its first-order propagation for compound ops. Only the
+ * - `cond` (may be NULL) asks for a running error analysis of the call, see `struct qvl_condition`. Only the
  * reference fills it; another backend returns QVL_UNSUPPORTED when it is not NULL.
  * - An entry that a backend lacks is NULL; a variant it lacks returns QVL_UNSUPPORTED. Nothing falls back
  * silently.
@@ -28,6 +27,19 @@ struct qvl_backend;
 struct qvl_weight; /* a matrix prepared by one backend: packed, converted or uploaded */
 struct qvl_cache;  /* the KV cache of one sequence, all layers, laid out as its backend likes */
 
+/* What the reference tells beside a result, and what the tolerances of `verify` are made of
+ * (docs/NUMERICS.md). `value` is the result in double before its last rounding; `bound` is the error that an
+ * honest implementation may have made by then, when its sums and functions have unit roundoff `accumulate`
+ * and its products an additional relative error `product`: c sqrt(n) accumulate * (sum |a||b|) for a dot
+ * product, its first-order propagation for compound ops. An intermediate rounding point adds a step of its
+ * type where the bound reaches across a rounding boundary, and removes the bound where it does not. */
+struct qvl_condition {
+    double accumulate; /* in: 2^-24 for float32 */
+    double product;    /* in: 0; 2^-10 when both factors are cut to tf32 */
+    double *value;     /* out, host, contiguous in the order of the output; may be NULL */
+    double *bound;     /* out, host, the same order; may be NULL */
+};
+
 /* Fully connected layer: y[i][o] = r( sum_k x[i][k] * W[o][k] + bias[o] ).
  * x [n, in] row stride free; W prepared from [out, in] with QVL_USE_LINEAR; bias [out] or NULL, storage type;
  * y [n, out] row stride free. Source: torch.nn.Linear; the bias joins the accumulator before the one
@@ -37,7 +49,7 @@ struct qvl_linear_args {
     const struct qvl_weight *weight;
     const struct qvl_tensor *bias;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 /* Patch embedding (Conv3d with kernel = stride = (T, P, P)) as a matrix product over flattened patches:
@@ -49,7 +61,7 @@ struct qvl_patch_embed_args {
     const struct qvl_weight *weight;
     const struct qvl_tensor *bias;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 struct qvl_grid {
@@ -75,7 +87,7 @@ struct qvl_pos_interp_args {
     int64_t merge; /* M: rows are ordered in M x M blocks */
     enum qvl_pos_rounding rounding;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 /* RMSNorm over the last axis: y = r( w * r( x / sqrt(mean(x^2) + eps) ) ), the rounding BEFORE the weight
@@ -86,7 +98,7 @@ struct qvl_rms_norm_args {
     struct qvl_tensor weight;
     double eps;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 /* LayerNorm over the last axis: y = r( (x - mean) / sqrt(var + eps) * weight + bias ), var =
@@ -97,7 +109,7 @@ struct qvl_layer_norm_args {
     struct qvl_tensor bias;
     double eps;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 enum qvl_gelu_form {
@@ -110,7 +122,7 @@ struct qvl_gelu_args {
     struct qvl_tensor x;
     enum qvl_gelu_form form;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 /* SwiGLU: y = r( r(silu(gate)) * up ), silu(g) = g / (1 + exp(-g)). gate, up, y [n, m] row strides free.
@@ -119,7 +131,7 @@ struct qvl_swiglu_args {
     struct qvl_tensor gate;
     struct qvl_tensor up;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 /* Residual: y = r( a + b ). a, b, y [n, m] row strides free. In place allowed (y over a or b). */
@@ -127,7 +139,7 @@ struct qvl_add_args {
     struct qvl_tensor a;
     struct qvl_tensor b;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 /* Embedding lookup: y[i] = table[ids[i]]. ids host [n], each in 0..rows-1 (else QVL_BAD_INPUT names the
@@ -152,7 +164,7 @@ struct qvl_add_rows_args {
     struct qvl_tensor src;
     const int64_t *rows;
     struct qvl_tensor y;
-    double *cond; /* [m, dim] */
+    struct qvl_condition *cond; /* [m, dim] */
 };
 
 enum qvl_angle_precision {
@@ -222,7 +234,7 @@ struct qvl_rope_args {
     struct qvl_tensor sin;
     enum qvl_rope_rounding rounding;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 /* Bidirectional attention inside segments (vision tower: one segment a frame). For rows of a segment:
@@ -236,7 +248,7 @@ struct qvl_vision_attention_args {
     int64_t segment_count;
     float scale;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 /* The rows of one sequence inside a ragged batch. */
@@ -267,7 +279,7 @@ struct qvl_attention_args {
     int64_t segment_count;
     float scale;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 /* MoE routing: p = softmax(logits) in float32 over all experts; the top_k largest, equal values lowest index
@@ -279,6 +291,7 @@ struct qvl_moe_route_args {
     int64_t top_k;
     struct qvl_tensor chosen;
     struct qvl_tensor weights;
+    struct qvl_condition *cond; /* of the weights */
 };
 
 /* MoE expert MLPs: for each row i and slot s with e = chosen[i][s]:
@@ -290,7 +303,7 @@ struct qvl_moe_experts_args {
     const struct qvl_weight *gate_up;
     const struct qvl_weight *down;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 /* MoE combine: y[i] = r( sum_s r( weights[i][s] * x[i][s] ) ), the sum in float32 or wider. x [n, top_k, H],
@@ -299,7 +312,7 @@ struct qvl_moe_combine_args {
     struct qvl_tensor x;
     struct qvl_tensor weights;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 enum qvl_merger_norm {
@@ -321,6 +334,7 @@ struct qvl_merger_args {
     const struct qvl_weight *fc2;
     struct qvl_tensor fc2_bias;
     struct qvl_tensor y;
+    struct qvl_condition *cond;
 };
 
 /* Output head on chosen rows: y[i] = r( W x[rows[i]] ). x [n, H] contiguous rows; rows host [m] or NULL for
@@ -330,7 +344,7 @@ struct qvl_output_head_args {
     const int64_t *rows;
     const struct qvl_weight *weight;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 /* Row softmax: y = r( exp(x - max) / sum exp(x - max) ), float32 or wider inside. A row of -inf yields zeros.
@@ -338,7 +352,7 @@ struct qvl_output_head_args {
 struct qvl_softmax_args {
     struct qvl_tensor x;
     struct qvl_tensor y;
-    double *cond;
+    struct qvl_condition *cond;
 };
 
 /* One sampling step on float32 logits [vocab], in this order: repetition penalty (ids of prompt and output,
