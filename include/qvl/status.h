@@ -68,6 +68,9 @@ static inline enum qvl_status qvl_fail(struct qvl_error *error, enum qvl_status 
         error->status = status;
         vsnprintf(error->message, sizeof error->message, format, arguments);
         va_end(arguments);
+        for (char *c = error->message; *c; c++) /* names from files may hold control characters */
+            if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                *c = '?';
     }
     return status;
 }
