@@ -1,0 +1,214 @@
+#define _POSIX_C_SOURCE 200809L
+
+#include "bench/latency.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/random.h"
+
+struct work {
+    struct qvl_model *model;
+    const struct qvl_latency_options *options;
+    float *logits;
+    int64_t done, total; /* tokens, for the progress */
+    uint64_t stream;     /* a fresh one for every sequence, so that no two runs see the same ids */
+};
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static void advance(struct work *work, int64_t tokens)
+{
+    work->done += tokens;
+    if (work->options->progress)
+        work->options->progress(work->options->context, work->done, work->total);
+}
+
+/* An ordinary text id: below the special tokens, which the small and the real vocabularies keep at the end.
+ */
+static int64_t random_id(const struct work *work, int64_t index)
+{
+    const struct qvl_model_config *config = qvl_model_get_config(work->model);
+    int64_t limit = config->text.vocab;
+    const int64_t special[] = {config->image_token, config->video_token, config->vision_start_token,
+                               config->vision_end_token};
+    for (size_t i = 0; i < sizeof special / sizeof *special; i++)
+        if (special[i] > 0 && special[i] < limit)
+            limit = special[i];
+    return (int64_t)qvl_random_below(work->options->seed, work->stream, (uint64_t)index, (uint64_t)limit);
+}
+
+/* A timed output that nobody looked at may never have been computed. */
+static bool plausible(const struct work *work)
+{
+    const int64_t vocabulary = qvl_model_get_config(work->model)->text.vocab;
+    bool varied = false;
+    for (int64_t i = 0; i < vocabulary; i++) {
+        if (!isfinite(work->logits[i]))
+            return false;
+        varied = varied || work->logits[i] != work->logits[0];
+    }
+    return varied;
+}
+
+static enum qvl_status start_sequence(struct work *work, int64_t context, int64_t steps,
+                                      struct qvl_sequence **sequence, struct qvl_error *error)
+{
+    struct qvl_prompt prompt = {.count = context, .ids = malloc(sizeof(int64_t) * (size_t)context)};
+    *sequence = NULL;
+    if (!prompt.ids)
+        return qvl_fail(error, QVL_NO_MEMORY, "no memory for %lld token ids", (long long)context);
+    work->stream++;
+    for (int64_t i = 0; i < context; i++)
+        prompt.ids[i] = random_id(work, i);
+    enum qvl_status status = qvl_sequence_create(work->model, context + steps, sequence, error);
+    if (status == QVL_OK)
+        status = qvl_sequence_prompt(*sequence, &prompt, NULL, error);
+    qvl_prompt_free(&prompt);
+    return status;
+}
+
+static enum qvl_status prefill(struct work *work, struct qvl_sequence *sequence, double *seconds,
+                               struct qvl_error *error)
+{
+    const int64_t chunk = work->options->chunk > 0 ? work->options->chunk : QVL_DEFAULT_CHUNK;
+    const double start = now();
+    while (qvl_sequence_pending(sequence) > 0) {
+        const int64_t pending = qvl_sequence_pending(sequence);
+        const int64_t count = pending < chunk ? pending : chunk;
+        const int64_t last = count - 1;
+        const struct qvl_step step = {.sequence = sequence,
+                                      .count = count,
+                                      .logit_rows = &last,
+                                      .logit_count = count == pending ? 1 : 0};
+        QVL_TRY(qvl_model_forward(work->model, &step, 1, work->logits, NULL, error));
+        advance(work, count);
+    }
+    *seconds = now() - start;
+    return QVL_OK;
+}
+
+static enum qvl_status decode(struct work *work, struct qvl_sequence *sequence, int64_t steps,
+                              struct qvl_samples *samples, bool *finite, struct qvl_error *error)
+{
+    const int64_t row = 0;
+    for (int64_t i = 0; i < steps; i++) {
+        const int64_t token = random_id(work, qvl_sequence_length(sequence));
+        const struct qvl_step step = {
+            .sequence = sequence, .tokens = &token, .count = 1, .logit_rows = &row, .logit_count = 1};
+        const double start = now();
+        QVL_TRY(qvl_model_forward(work->model, &step, 1, work->logits, NULL, error));
+        samples->values[samples->count++] = now() - start;
+        *finite = *finite && plausible(work);
+        advance(work, 1);
+    }
+    return QVL_OK;
+}
+
+static enum qvl_status warm_up(struct work *work, int64_t context, struct qvl_error *error)
+{
+    struct qvl_sequence *sequence = NULL;
+    double seconds;
+    double value;
+    bool finite = true;
+    struct qvl_samples ignored = {.values = &value};
+    enum qvl_status status = start_sequence(work, context, 1, &sequence, error);
+    if (status == QVL_OK)
+        status = prefill(work, sequence, &seconds, error);
+    if (status == QVL_OK)
+        status = decode(work, sequence, 1, &ignored, &finite, error);
+    qvl_sequence_destroy(sequence);
+    return status;
+}
+
+static enum qvl_status measure_runs(struct work *work, struct qvl_latency_point *point,
+                                    struct qvl_error *error)
+{
+    const struct qvl_latency_options *options = work->options;
+    for (int repeat = 0; repeat < options->repeats; repeat++) {
+        const int64_t steps = repeat + 1 == options->repeats ? options->decode_steps : 0;
+        struct qvl_sequence *sequence = NULL;
+        enum qvl_status status = start_sequence(work, point->context, steps, &sequence, error);
+        if (status == QVL_OK)
+            status = prefill(work, sequence, &point->prefill.values[point->prefill.count], error);
+        if (status == QVL_OK) {
+            point->prefill.count++;
+            point->finite = point->finite && plausible(work);
+            status = decode(work, sequence, steps, &point->decode, &point->finite, error);
+        }
+        qvl_sequence_destroy(sequence);
+        QVL_TRY(status);
+    }
+    QVL_TRY(qvl_samples_summarise(&point->prefill, error));
+    return point->decode.count ? qvl_samples_summarise(&point->decode, error) : QVL_OK;
+}
+
+static enum qvl_status measure_point(struct work *work, int64_t context, struct qvl_latency_point *point,
+                                     struct qvl_error *error)
+{
+    const struct qvl_latency_options *options = work->options;
+    *point = (struct qvl_latency_point){.context = context, .finite = true};
+    point->prefill.values = malloc(sizeof(double) * (size_t)options->repeats);
+    point->decode.values = malloc(sizeof(double) * (size_t)(options->decode_steps + 1));
+    enum qvl_status status = QVL_OK;
+    if (!point->prefill.values || !point->decode.values)
+        status = qvl_fail(error, QVL_NO_MEMORY, "no memory for timings");
+    if (status == QVL_OK)
+        status = measure_runs(work, point, error);
+    if (status != QVL_OK)
+        qvl_latency_point_free(point);
+    return status;
+}
+
+static enum qvl_status check(const struct qvl_model *model, const int64_t *contexts, int64_t count,
+                             const struct qvl_latency_options *options, struct qvl_error *error)
+{
+    const int64_t limit = qvl_model_get_config(model)->text.max_positions;
+    if (count < 1 || options->repeats < 1 || options->decode_steps < 0)
+        return qvl_fail(error, QVL_USAGE,
+                        "latency: needs a context, a repeat and no negative number of decode steps");
+    for (int64_t i = 0; i < count; i++)
+        if (contexts[i] < 1 || contexts[i] + options->decode_steps > limit)
+            return qvl_fail(error, QVL_BAD_INPUT,
+                            "latency: context %lld with %lld decode steps is outside the model's 1..%lld",
+                            (long long)contexts[i], (long long)options->decode_steps, (long long)limit);
+    return QVL_OK;
+}
+
+enum qvl_status qvl_latency_measure(struct qvl_model *model, const int64_t *contexts, int64_t count,
+                                    const struct qvl_latency_options *options,
+                                    struct qvl_latency_point *points, int64_t *done, struct qvl_error *error)
+{
+    struct work work = {.model = model, .options = options};
+    *done = 0;
+    QVL_TRY(check(model, contexts, count, options, error));
+    const int64_t warm = contexts[0] < 64 ? contexts[0] : 64;
+    work.total = warm + 1;
+    for (int64_t i = 0; i < count; i++)
+        work.total += contexts[i] * options->repeats + options->decode_steps;
+    work.logits = malloc(sizeof(float) * (size_t)qvl_model_get_config(model)->text.vocab);
+    enum qvl_status status = QVL_OK;
+    if (!work.logits)
+        status = qvl_fail(error, QVL_NO_MEMORY, "no memory for logits");
+    if (status == QVL_OK)
+        status = warm_up(&work, warm, error);
+    for (int64_t i = 0; i < count && status == QVL_OK; i++) {
+        status = measure_point(&work, contexts[i], &points[i], error);
+        *done += status == QVL_OK;
+    }
+    free(work.logits);
+    return status;
+}
+
+void qvl_latency_point_free(struct qvl_latency_point *point)
+{
+    free(point->prefill.values);
+    free(point->decode.values);
+    memset(point, 0, sizeof *point);
+}

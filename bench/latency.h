@@ -1,0 +1,44 @@
+/* Latency of a loaded model at growing context: prefill of n text tokens, then decode steps at that depth. */
+#ifndef QVL_BENCH_LATENCY_H
+#define QVL_BENCH_LATENCY_H
+
+#include "model/model.h"
+
+struct qvl_latency_options {
+    int64_t chunk;        /* prompt tokens a forward call; 0: QVL_DEFAULT_CHUNK */
+    int64_t decode_steps; /* timed decode steps at each context */
+    int repeats;          /* prefills timed at each context; the sequence of the last one decodes */
+    uint64_t seed;        /* of the token ids */
+    /* Tokens done of all the work; may be NULL. */
+    void (*progress)(void *context, int64_t done, int64_t total);
+    void *context;
+};
+
+/* Order statistics of timings, in seconds, and the samples in the order they were taken. */
+struct qvl_samples {
+    double *values; /* owned */
+    int64_t count;
+    double median, mad, p90, p99, minimum;
+};
+
+struct qvl_latency_point {
+    int64_t context;
+    struct qvl_samples prefill; /* from the first forward call to the logits of the last prompt token: TTFT
+                                   without sampling */
+    struct qvl_samples decode;  /* one token each, at depths context .. context + decode_steps - 1: TPOT */
+    bool finite;                /* the logits of every timed call were finite and not all equal */
+};
+
+/* Measure at each context, ascending or not, each with fresh random token ids and a fresh sequence, after one
+ * untimed prefill and decode step of min(first context, 64) tokens. QVL_BAD_INPUT when a context exceeds the
+ * model's; a failure at one context leaves the points before it complete (`*done` says how many). Points are
+ * freed one by one with qvl_latency_point_free. */
+enum qvl_status qvl_latency_measure(struct qvl_model *model, const int64_t *contexts, int64_t count,
+                                    const struct qvl_latency_options *options,
+                                    struct qvl_latency_point *points, int64_t *done, struct qvl_error *error);
+void qvl_latency_point_free(struct qvl_latency_point *point);
+
+/* Fill the statistics of samples->values. */
+enum qvl_status qvl_samples_summarise(struct qvl_samples *samples, struct qvl_error *error);
+
+#endif
