@@ -1,0 +1,53 @@
+/* The running error analysis behind `struct qvl_condition` (argued in docs/NUMERICS.md).
+ *
+ * Every intermediate value carries a bound: how far an honest implementation, whose operations have unit
+ * roundoff `accumulate`, may be from it. A sum of n terms adds c sqrt(n) accumulate * (sum of magnitudes). */
+#ifndef QVL_REF_ERROR_BOUND_H
+#define QVL_REF_ERROR_BOUND_H
+
+#include "ref/rounding.h"
+
+#include "qvl/ops.h"
+
+/* c: six standard deviations of the error of a sum of n terms of one sign, and at least the worst case for
+ * n <= 4. */
+#define QVL_BOUND_C 2.0
+
+/* Roundoffs that one call of exp, tanh, erf, sqrt or a division may lose. */
+#define QVL_BOUND_FUNCTION 4.0
+
+/* An arithmetic of float32 range may flush results below 2^-126, scaled by whatever multiplies them later. */
+#define QVL_BOUND_UNDERFLOW 0x1p-120
+
+/* Error of a sum of n products whose magnitudes add up to `magnitude`. */
+static inline double qvl_bound_sum(const struct qvl_condition *cond, int64_t n, double magnitude)
+{
+    return (QVL_BOUND_C * sqrt((double)n) * cond->accumulate + cond->product) * magnitude;
+}
+
+/* Error of one product or sum of stored values: none where the arithmetic holds it exactly (two significands
+ * of p bits have a product of 2p). */
+static inline double qvl_bound_product(const struct qvl_condition *cond, enum qvl_dtype dtype, double value)
+{
+    const double unit = qvl_dtype_roundoff(dtype);
+    return cond->product == 0 && unit * unit >= cond->accumulate ? 0 : cond->accumulate * fabs(value);
+}
+
+/* The bound after r(): zero when every value within `bound` of v rounds to the same one, else the distance to
+ * the farthest. */
+static inline double qvl_bound_round(enum qvl_dtype dtype, double v, double bound)
+{
+    const double rounded = qvl_round_nearest(dtype, v);
+    return fmax(qvl_round_nearest(dtype, v + bound) - rounded, rounded - qvl_round_nearest(dtype, v - bound));
+}
+
+/* Report element `index` of the output. */
+static inline void qvl_bound_put(const struct qvl_condition *cond, int64_t index, double value, double bound)
+{
+    if (cond->value)
+        cond->value[index] = value;
+    if (cond->bound)
+        cond->bound[index] = bound;
+}
+
+#endif
