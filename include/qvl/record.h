@@ -88,6 +88,7 @@ struct qvl_omission {
 struct qvl_report {
     int argc;
     const char *const *argv;        /* the command line; borrowed */
+    int64_t created;                /* seconds since 1970 UTC, set by the caller */
     struct qvl_record *environment; /* owned; NULL: not collected */
     struct qvl_record *workload; /* owned; the settings two reports must share to be compared; may be NULL */
     struct qvl_record **records; /* owned */

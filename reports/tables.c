@@ -1,0 +1,258 @@
+#include "reports/tables.h"
+
+#include <inttypes.h>
+
+#include "reports/columns.h"
+#include "reports/grid.h"
+#include "reports/values.h"
+
+/* A kind is printed with a field a row when it has at most this many records and more than that many fields.
+ */
+#define UPRIGHT_RECORDS 4
+#define UPRIGHT_FIELDS 8
+
+struct kind_table {
+    const char *kind;
+    struct qvl_record **records; /* owned array of borrowed records */
+    int64_t count;
+    struct qvl_columns columns;
+    bool with_status;
+    bool same_provenance; /* all values but settings share `provenance` */
+    enum qvl_provenance provenance;
+};
+
+static void kind_table_free(struct kind_table *table)
+{
+    free(table->records);
+    qvl_columns_free(&table->columns);
+}
+
+static void find_provenance(struct kind_table *table)
+{
+    table->same_provenance = true;
+    table->provenance = QVL_FROM_SETTING;
+    for (int64_t c = 0; c < table->columns.count; c++) {
+        enum qvl_provenance provenance = table->columns.items[c].provenance;
+        if (provenance == QVL_FROM_SETTING || provenance == QVL_FROM_NOT_DONE)
+            continue;
+        if (table->provenance != QVL_FROM_SETTING && table->provenance != provenance)
+            table->same_provenance = false;
+        table->provenance = provenance;
+    }
+}
+
+static enum qvl_status kind_table_make(const struct qvl_report *report, const char *kind,
+                                       struct kind_table *table, struct qvl_error *error)
+{
+    *table = (struct kind_table){.kind = kind};
+    table->records = malloc((size_t)report->record_count * sizeof(*table->records));
+    if (!table->records)
+        return qvl_fail(error, QVL_NO_MEMORY, "no memory for the table of %s", kind);
+    for (int64_t i = 0; i < report->record_count; i++) {
+        if (strcmp(report->records[i]->kind, kind) != 0)
+            continue;
+        table->records[table->count++] = report->records[i];
+        table->with_status = table->with_status || report->records[i]->status != QVL_CASE_NONE;
+    }
+    enum qvl_status status = qvl_columns_make(table->records, table->count, false, &table->columns, error);
+    if (status != QVL_OK)
+        kind_table_free(table);
+    else
+        find_provenance(table);
+    return status;
+}
+
+/* "prefill per token (FLOP)", with the provenance where the table mixes several. */
+static void put_column_name(const struct kind_table *table, int64_t c, bool with_unit, struct qvl_text *text)
+{
+    const struct qvl_column *column = &table->columns.items[c];
+    struct qvl_text name = {0};
+    qvl_text_clean(&name, column->name, true);
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] == '_')
+            name.data[i] = ' ';
+    if (name.data)
+        qvl_text_add(text, name.data, name.size);
+    text->failed = text->failed || name.failed;
+    qvl_text_free(&name);
+    bool own_unit = column->unit && strcmp(column->unit, "1") != 0 && !qvl_unit_in_cell(column->unit);
+    if (with_unit && own_unit)
+        qvl_text_print(text, " (%s)", column->unit);
+    bool states = column->provenance == QVL_FROM_PUBLISHED || column->provenance == QVL_FROM_MODELLED;
+    if (!table->same_provenance && states)
+        qvl_text_print(text, " [%s]", qvl_provenance_name(column->provenance));
+}
+
+static void put_cell(const struct kind_table *table, int64_t record, int64_t c, bool with_unit,
+                     struct qvl_text *text)
+{
+    const struct qvl_field *field = qvl_column_field(&table->columns, c, table->records[record]);
+    if (field)
+        qvl_value_human(text, field, with_unit);
+}
+
+/* A record a row: name, status, fields. */
+static enum qvl_status flat_grid(const struct kind_table *table, struct qvl_grid *grid,
+                                 struct qvl_error *error)
+{
+    struct qvl_text text = {0};
+    int64_t lead = table->with_status ? 2 : 1;
+    for (int64_t row = 0; row <= table->count; row++) {
+        const struct qvl_record *record = row ? table->records[row - 1] : NULL;
+        qvl_text_clean(&text, record ? record->name : "name", true);
+        QVL_TRY(qvl_grid_set(grid, row, 0, &text, error));
+        if (table->with_status) {
+            bool stated = !record || record->status != QVL_CASE_NONE;
+            qvl_text_print(&text, "%s",
+                           !stated  ? ""
+                           : record ? qvl_case_status_name(record->status)
+                                    : "status");
+            QVL_TRY(qvl_grid_set(grid, row, 1, &text, error));
+        }
+        for (int64_t c = 0; c < table->columns.count; c++) {
+            grid->right[lead + c] = table->columns.items[c].numeric;
+            if (record)
+                put_cell(table, row - 1, c, false, &text);
+            else
+                put_column_name(table, c, true, &text);
+            QVL_TRY(qvl_grid_set(grid, row, lead + c, &text, error));
+        }
+    }
+    return QVL_OK;
+}
+
+/* A field a row, a record a column. */
+static enum qvl_status upright_grid(const struct kind_table *table, struct qvl_grid *grid,
+                                    struct qvl_error *error)
+{
+    struct qvl_text text = {0};
+    int64_t lead = table->with_status ? 2 : 1;
+    QVL_TRY(qvl_grid_set(grid, 0, 0, &text, error));
+    if (table->with_status) {
+        qvl_text_print(&text, "status");
+        QVL_TRY(qvl_grid_set(grid, 1, 0, &text, error));
+    }
+    for (int64_t c = 0; c < table->columns.count; c++) {
+        put_column_name(table, c, false, &text);
+        QVL_TRY(qvl_grid_set(grid, lead + c, 0, &text, error));
+    }
+    for (int64_t r = 0; r < table->count; r++) {
+        grid->right[r + 1] = table->count > 1;
+        qvl_text_clean(&text, table->records[r]->name, true);
+        QVL_TRY(qvl_grid_set(grid, 0, r + 1, &text, error));
+        if (table->with_status && table->records[r]->status != QVL_CASE_NONE)
+            qvl_text_print(&text, "%s", qvl_case_status_name(table->records[r]->status));
+        if (table->with_status)
+            QVL_TRY(qvl_grid_set(grid, 1, r + 1, &text, error));
+        for (int64_t c = 0; c < table->columns.count; c++) {
+            put_cell(table, r, c, true, &text);
+            QVL_TRY(qvl_grid_set(grid, lead + c, r + 1, &text, error));
+        }
+    }
+    return QVL_OK;
+}
+
+/* The reasons of values that were not done, each said once. */
+static void put_reasons(const struct kind_table *table, struct qvl_text *out)
+{
+    for (int64_t r = 0; r < table->count; r++) {
+        for (int64_t f = 0; f < table->records[r]->field_count; f++) {
+            const struct qvl_field *field = &table->records[r]->fields[f];
+            bool said = false;
+            if (field->provenance != QVL_FROM_NOT_DONE || field->detail)
+                continue;
+            for (int64_t before = 0; before < r && !said; before++) {
+                const struct qvl_field *other = qvl_record_find(table->records[before], field->name);
+                said = other && other->provenance == QVL_FROM_NOT_DONE &&
+                       strcmp(other->value.text, field->value.text) == 0;
+            }
+            if (said)
+                continue;
+            qvl_text_print(out, "not done: %s: ", field->name);
+            qvl_text_clean(out, field->value.text, true);
+            qvl_text_print(out, "\n");
+        }
+    }
+}
+
+static enum qvl_status put_kind(const struct kind_table *table, bool markdown, struct qvl_text *out,
+                                struct qvl_error *error)
+{
+    bool upright = table->count <= UPRIGHT_RECORDS && table->columns.count > UPRIGHT_FIELDS;
+    int64_t fields = table->columns.count + (table->with_status ? 2 : 1);
+    struct qvl_grid grid;
+    QVL_TRY(upright ? qvl_grid_create(fields, table->count + 1, &grid, error)
+                    : qvl_grid_create(table->count + 1, fields, &grid, error));
+    enum qvl_status status = upright ? upright_grid(table, &grid, error) : flat_grid(table, &grid, error);
+    if (status == QVL_OK) {
+        const char *kind = table->kind;
+        qvl_text_print(out, markdown ? "## %s" : "%s", kind);
+        if (table->same_provenance && table->provenance == QVL_FROM_MODELLED)
+            qvl_text_print(out, " (all values modelled)");
+        else if (table->same_provenance && table->provenance == QVL_FROM_PUBLISHED)
+            qvl_text_print(out, " (all values published by others)");
+        qvl_text_print(out, "%s", markdown ? "\n\n" : "\n");
+        if (markdown)
+            qvl_grid_markdown(&grid, out);
+        else
+            qvl_grid_plain(&grid, out);
+        if (markdown)
+            qvl_text_print(out, "\n");
+        put_reasons(table, out);
+        qvl_text_print(out, markdown ? "" : "\n");
+    }
+    qvl_grid_free(&grid);
+    return status;
+}
+
+static bool seen_before(const struct qvl_report *report, int64_t index)
+{
+    for (int64_t i = 0; i < index; i++)
+        if (strcmp(report->records[i]->kind, report->records[index]->kind) == 0)
+            return true;
+    return false;
+}
+
+static void put_tail(const struct qvl_report *report, bool markdown, struct qvl_text *out)
+{
+    const char *bullet = markdown ? "- " : "";
+    for (int64_t i = 0; i < report->omission_count; i++) {
+        qvl_text_print(out, "%snot measured: ", bullet);
+        qvl_text_clean(out, report->omissions[i].what, true);
+        qvl_text_print(out, ": ");
+        qvl_text_clean(out, report->omissions[i].reason, true);
+        qvl_text_print(out, "\n");
+    }
+    for (int64_t i = 0; i < report->note_count; i++) {
+        qvl_text_print(out, "%s", bullet);
+        qvl_text_clean(out, report->notes[i], true);
+        qvl_text_print(out, "\n");
+    }
+    const char *separator = bullet;
+    for (int s = QVL_CASE_PASSED; s < QVL_CASE_STATUS_COUNT; s++) {
+        int64_t count = qvl_report_status_count(report, (enum qvl_case_status)s);
+        if (count == 0)
+            continue;
+        qvl_text_print(out, "%s%" PRId64 " %s", separator, count,
+                       qvl_case_status_name((enum qvl_case_status)s));
+        separator = ", ";
+    }
+    if (separator != bullet)
+        qvl_text_print(out, "\n");
+}
+
+enum qvl_status qvl_tables_write(const struct qvl_report *report, bool markdown, struct qvl_text *out,
+                                 struct qvl_error *error)
+{
+    for (int64_t i = 0; i < report->record_count; i++) {
+        struct kind_table table;
+        if (seen_before(report, i))
+            continue;
+        QVL_TRY(kind_table_make(report, report->records[i]->kind, &table, error));
+        enum qvl_status status = put_kind(&table, markdown, out, error);
+        kind_table_free(&table);
+        QVL_TRY(status);
+    }
+    put_tail(report, markdown, out);
+    return QVL_OK;
+}
