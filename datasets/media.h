@@ -1,0 +1,21 @@
+/* Pictures and videos from files: libjpeg-turbo for JPEG, libwebp for WebP, FFmpeg's decoders for the rest.
+ * FFmpeg's own JPEG and WebP decoders give other pixels than the original framework sees. */
+#ifndef QVL_DATASETS_MEDIA_H
+#define QVL_DATASETS_MEDIA_H
+
+#include "qvl/media.h"
+
+/* Pictures of more pixels are refused before their memory is allocated: the limit of the original's image
+ * library (two times 0x40000000 / 4 / 3). */
+#define QVL_MEDIA_MAX_PIXELS INT64_C(178956970)
+
+/* read_image and open_video of files and of bytes in memory. */
+extern const struct qvl_media_reader qvl_media_files;
+
+/* The members of qvl_media_files. `picture->rgb` is the caller's to free. */
+enum qvl_status qvl_image_read(const char *path, const void *bytes, size_t size, enum qvl_alpha_rule alpha,
+                               struct qvl_picture *picture, struct qvl_error *error) QVL_MUST_USE;
+enum qvl_status qvl_video_open(const char *path, const void *bytes, size_t size, struct qvl_video **video,
+                               struct qvl_error *error) QVL_MUST_USE;
+
+#endif
