@@ -13,7 +13,8 @@ static uint32_t get16(const uint8_t *at, bool little)
 
 static uint32_t get32(const uint8_t *at, bool little)
 {
-    return little ? get16(at, true) | get16(at + 2, true) << 16 : get16(at, false) << 16 | get16(at + 2, false);
+    return little ? get16(at, true) | get16(at + 2, true) << 16
+                  : get16(at, false) << 16 | get16(at + 2, false);
 }
 
 /* The value of a directory entry of one BYTE, SHORT or LONG; 0 for any other type. */
@@ -83,8 +84,8 @@ enum qvl_status qvl_orient(struct qvl_picture *picture, int64_t orientation, str
     const int64_t height = swap ? columns : rows, width = swap ? rows : columns;
     uint8_t *turned = malloc((size_t)(rows * columns * 3));
     if (!turned)
-        return qvl_fail(error, QVL_NO_MEMORY, "no memory to turn a picture of %lld x %lld", (long long)columns,
-                        (long long)rows);
+        return qvl_fail(error, QVL_NO_MEMORY, "no memory to turn a picture of %lld x %lld",
+                        (long long)columns, (long long)rows);
     for (int64_t y = 0; y < height; y++)
         for (int64_t x = 0; x < width; x++) {
             int64_t row = swap ? x : y, column = swap ? y : x;

@@ -15,8 +15,8 @@ int64_t qvl_exif_orientation(const uint8_t *exif, size_t size);
 int64_t qvl_xmp_orientation(const uint8_t *xmp, size_t size);
 
 /* Turn or mirror the picture upright in place (its memory is replaced): 2 mirror, 3 half turn, 4 flip,
- * 5 transpose, 6 quarter turn clockwise, 7 transverse, 8 quarter turn anticlockwise; any other value leaves it
- * alone. */
+ * 5 transpose, 6 quarter turn clockwise, 7 transverse, 8 quarter turn anticlockwise; any other value leaves
+ * it alone. */
 enum qvl_status qvl_orient(struct qvl_picture *picture, int64_t orientation,
                            struct qvl_error *error) QVL_MUST_USE;
 

@@ -11,9 +11,10 @@ enum qvl_status qvl_image_check_size(int64_t width, int64_t height, const char *
         return qvl_fail(error, QVL_BAD_INPUT, "%s: a picture of %lld x %lld pixels has no content", name,
                         (long long)width, (long long)height);
     if (width > QVL_MEDIA_MAX_PIXELS / height)
-        return qvl_fail(error, QVL_BAD_INPUT,
-                        "%s: %lld x %lld pixels are more than the limit of %lld; scale the picture down first",
-                        name, (long long)width, (long long)height, (long long)QVL_MEDIA_MAX_PIXELS);
+        return qvl_fail(
+            error, QVL_BAD_INPUT,
+            "%s: %lld x %lld pixels are more than the limit of %lld; scale the picture down first", name,
+            (long long)width, (long long)height, (long long)QVL_MEDIA_MAX_PIXELS);
     return QVL_OK;
 }
 

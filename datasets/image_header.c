@@ -38,7 +38,8 @@ static void read_png(const uint8_t *bytes, size_t size, struct qvl_image_header 
             header->colour_type = data[9];
         } else if (!memcmp(type, "eXIf", 4)) {
             exif = qvl_exif_orientation(data, length);
-        } else if (!memcmp(type, "iTXt", 4) && length > sizeof xmp_key && !memcmp(data, xmp_key, sizeof xmp_key)) {
+        } else if (!memcmp(type, "iTXt", 4) && length > sizeof xmp_key &&
+                   !memcmp(data, xmp_key, sizeof xmp_key)) {
             xmp = qvl_xmp_orientation(data, length);
         }
         at += length + 12;
@@ -115,6 +116,9 @@ static void read_bmp(const uint8_t *bytes, size_t size, struct qvl_image_header 
         int64_t height = (int32_t)le32(bytes + 22);
         header->width = le32(bytes + 18);
         header->height = height < 0 ? -height : height;
+        /* compression 3: colour masks follow, alpha's from the third header version on */
+        header->bmp_alpha =
+            size >= 70 && le32(bytes + 14) >= 56 && le32(bytes + 30) == 3 && le32(bytes + 66) != 0;
     }
 }
 

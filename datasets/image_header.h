@@ -1,5 +1,5 @@
-/* What FFmpeg's decoders do not tell about a picture: where its alpha comes from, which colours hide under it,
- * and which way is up. */
+/* What FFmpeg's decoders do not tell about a picture: where its alpha comes from, which colours hide under
+ * it, and which way is up. */
 #ifndef QVL_DATASETS_IMAGE_HEADER_H
 #define QVL_DATASETS_IMAGE_HEADER_H
 
@@ -16,6 +16,8 @@ struct qvl_image_header {
 
     /* PNG */
     int bit_depth, colour_type; /* colour type 0 grey, 2 RGB, 3 palette, 4 grey + alpha, 6 RGBA */
+
+    bool bmp_alpha; /* BMP: the file names an alpha mask; without one the fourth byte means nothing */
 
     /* GIF, first frame: its rectangle on the canvas, its colours, and what lies outside the rectangle. */
     int64_t left, top, frame_width, frame_height;

@@ -1,7 +1,7 @@
 #include <stdio.h>
 
-#include <jpeglib.h>
 #include <jerror.h>
+#include <jpeglib.h>
 
 #include <setjmp.h>
 #include <stdlib.h>
@@ -80,8 +80,8 @@ static int64_t orientation_of(const struct jpeg_marker_struct *markers)
     return orientation ? orientation : xmp;
 }
 
-/* CMYK to RGB as the original converts it. Four-component files hold inverted ink (the Adobe convention, which
- * is assumed with or without the marker). */
+/* CMYK to RGB as the original converts it. Four-component files hold inverted ink (the Adobe convention,
+ * which is assumed with or without the marker). */
 static void inverted_cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, int64_t width)
 {
     for (int64_t x = 0; x < width; x++) {
@@ -133,16 +133,16 @@ static enum qvl_status decode(struct jpeg_reader *reader, const struct qvl_media
     case 3: jpeg->out_color_space = JCS_RGB; break;
     case 4: jpeg->out_color_space = JCS_CMYK; break;
     default:
-        return qvl_fail(error, QVL_BAD_INPUT, "%s: a JPEG of %d components; 1, 3 and 4 can be read", source->name,
-                        jpeg->num_components);
+        return qvl_fail(error, QVL_BAD_INPUT, "%s: a JPEG of %d components; 1, 3 and 4 can be read",
+                        source->name, jpeg->num_components);
     }
-    QVL_TRY(qvl_decoded_image_alloc(image, jpeg->image_width, jpeg->image_height, QVL_ALPHA_ABSENT, source->name,
-                                    error));
+    QVL_TRY(qvl_decoded_image_alloc(image, jpeg->image_width, jpeg->image_height, QVL_ALPHA_ABSENT,
+                                    source->name, error));
+    image->orientation = orientation_of(jpeg->marker_list);
     jpeg->dct_method = JDCT_ISLOW;
     jpeg->do_fancy_upsampling = TRUE;
     jpeg_start_decompress(jpeg);
     read_rows(reader, image);
-    image->orientation = orientation_of(jpeg->marker_list);
     return QVL_OK;
 }
 

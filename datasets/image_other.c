@@ -29,16 +29,27 @@ struct layout {
 };
 
 static const struct layout layouts[] = {
-    {AV_PIX_FMT_GRAY8, 1, 8, false, {0, 0, 0, -1}},      {AV_PIX_FMT_YA8, 2, 8, false, {0, 0, 0, 1}},
-    {AV_PIX_FMT_RGB24, 3, 8, false, {0, 1, 2, -1}},      {AV_PIX_FMT_BGR24, 3, 8, false, {2, 1, 0, -1}},
-    {AV_PIX_FMT_RGBA, 4, 8, false, {0, 1, 2, 3}},        {AV_PIX_FMT_BGRA, 4, 8, false, {2, 1, 0, 3}},
-    {AV_PIX_FMT_ARGB, 4, 8, false, {1, 2, 3, 0}},        {AV_PIX_FMT_ABGR, 4, 8, false, {3, 2, 1, 0}},
-    {AV_PIX_FMT_RGB0, 4, 8, false, {0, 1, 2, -1}},       {AV_PIX_FMT_BGR0, 4, 8, false, {2, 1, 0, -1}},
-    {AV_PIX_FMT_GRAY16BE, 1, 17, true, {0, 0, 0, -1}},   {AV_PIX_FMT_GRAY16LE, 1, 17, false, {0, 0, 0, -1}},
-    {AV_PIX_FMT_YA16BE, 2, 16, true, {0, 0, 0, 1}},      {AV_PIX_FMT_YA16LE, 2, 16, false, {0, 0, 0, 1}},
-    {AV_PIX_FMT_RGB48BE, 3, 16, true, {0, 1, 2, -1}},    {AV_PIX_FMT_RGB48LE, 3, 16, false, {0, 1, 2, -1}},
-    {AV_PIX_FMT_RGBA64BE, 4, 16, true, {0, 1, 2, 3}},    {AV_PIX_FMT_RGBA64LE, 4, 16, false, {0, 1, 2, 3}},
+    {AV_PIX_FMT_GRAY8, 1, 8, false, {0, 0, 0, -1}},    {AV_PIX_FMT_YA8, 2, 8, false, {0, 0, 0, 1}},
+    {AV_PIX_FMT_RGB24, 3, 8, false, {0, 1, 2, -1}},    {AV_PIX_FMT_BGR24, 3, 8, false, {2, 1, 0, -1}},
+    {AV_PIX_FMT_RGBA, 4, 8, false, {0, 1, 2, 3}},      {AV_PIX_FMT_BGRA, 4, 8, false, {2, 1, 0, 3}},
+    {AV_PIX_FMT_ARGB, 4, 8, false, {1, 2, 3, 0}},      {AV_PIX_FMT_ABGR, 4, 8, false, {3, 2, 1, 0}},
+    {AV_PIX_FMT_RGB0, 4, 8, false, {0, 1, 2, -1}},     {AV_PIX_FMT_BGR0, 4, 8, false, {2, 1, 0, -1}},
+    {AV_PIX_FMT_GRAY16BE, 1, 17, true, {0, 0, 0, -1}}, {AV_PIX_FMT_GRAY16LE, 1, 17, false, {0, 0, 0, -1}},
+    {AV_PIX_FMT_YA16BE, 2, 16, true, {0, 0, 0, 1}},    {AV_PIX_FMT_YA16LE, 2, 16, false, {0, 0, 0, 1}},
+    {AV_PIX_FMT_RGB48BE, 3, 16, true, {0, 1, 2, -1}},  {AV_PIX_FMT_RGB48LE, 3, 16, false, {0, 1, 2, -1}},
+    {AV_PIX_FMT_RGBA64BE, 4, 16, true, {0, 1, 2, 3}},  {AV_PIX_FMT_RGBA64LE, 4, 16, false, {0, 1, 2, 3}},
 };
+
+/* A 16-bit grey PNG with one transparent grey: still 16-bit grey to the original. */
+static const struct layout grey16_and_clear_grey = {AV_PIX_FMT_YA16BE, 2, 17, true, {0, 0, 0, -1}};
+
+static const struct layout *find_layout(int format)
+{
+    for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++)
+        if (layouts[i].format == format)
+            return &layouts[i];
+    return NULL;
+}
 
 static uint8_t sample(const uint8_t *row, int64_t index, const struct layout *layout)
 {
@@ -143,6 +154,8 @@ static enum qvl_alpha_origin alpha_origin(const AVFrame *frame, const struct qvl
         }
     if (header->kind == QVL_IMAGE_GIF)
         return header->transparent >= 0 && !header->grey_ramp ? QVL_ALPHA_PALETTE : QVL_ALPHA_ABSENT;
+    if (header->kind == QVL_IMAGE_BMP && !header->bmp_alpha)
+        return QVL_ALPHA_ABSENT;
     if (frame->format == AV_PIX_FMT_PAL8)
         return QVL_ALPHA_PALETTE;
     if (!format || !(format->flags & AV_PIX_FMT_FLAG_ALPHA))
@@ -164,11 +177,11 @@ static void fill_gif_border(const struct qvl_image_header *header, struct qvl_de
 static enum qvl_status unpack(const AVFrame *frame, const struct qvl_image_header *header, const char *name,
                               struct qvl_decoded_image *image, struct qvl_error *error)
 {
-    const struct layout *layout = NULL;
-    for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++)
-        if (layouts[i].format == frame->format)
-            layout = &layouts[i];
-    QVL_TRY(qvl_decoded_image_alloc(image, frame->width, frame->height, alpha_origin(frame, header), name, error));
+    const struct layout *layout = find_layout(frame->format);
+    if (header->kind == QVL_IMAGE_PNG && header->colour_type == 0 && frame->format == AV_PIX_FMT_YA16BE)
+        layout = &grey16_and_clear_grey;
+    QVL_TRY(qvl_decoded_image_alloc(image, frame->width, frame->height, alpha_origin(frame, header), name,
+                                    error));
     switch (frame->format) {
     case AV_PIX_FMT_PAL8: unpack_palette(frame, image); break;
     case AV_PIX_FMT_MONOBLACK:
@@ -192,10 +205,12 @@ static void set_transparent_colour(AVCodecContext *codec, const struct qvl_image
     if (header->kind != QVL_IMAGE_GIF || header->transparent < 0)
         return;
     const uint8_t *colour = header->palette[header->transparent];
-    av_opt_set_int(codec, "trans_color", colour[0] << 16 | colour[1] << 8 | colour[2], AV_OPT_SEARCH_CHILDREN);
+    av_opt_set_int(codec, "trans_color", colour[0] << 16 | colour[1] << 8 | colour[2],
+                   AV_OPT_SEARCH_CHILDREN);
 }
 
-static int decode_first(struct qvl_libav_input *input, AVCodecContext *codec, AVPacket *packet, AVFrame *frame)
+static int decode_first(struct qvl_libav_input *input, AVCodecContext *codec, AVPacket *packet,
+                        AVFrame *frame)
 {
     int code = AVERROR(EAGAIN);
     while (code == AVERROR(EAGAIN)) {
@@ -211,9 +226,11 @@ static int decode_first(struct qvl_libav_input *input, AVCodecContext *codec, AV
     return code;
 }
 
-static int decode_picture(struct qvl_libav_input *input, const struct qvl_image_header *header, AVFrame *frame)
+static int decode_picture(struct qvl_libav_input *input, const struct qvl_image_header *header,
+                          AVFrame *frame)
 {
-    const AVCodecParameters *parameters = input->format->nb_streams ? input->format->streams[0]->codecpar : NULL;
+    const AVCodecParameters *parameters =
+        input->format->nb_streams ? input->format->streams[0]->codecpar : NULL;
     const AVCodec *decoder = parameters ? avcodec_find_decoder(parameters->codec_id) : NULL;
     AVCodecContext *codec = decoder ? avcodec_alloc_context3(decoder) : NULL;
     AVPacket *packet = av_packet_alloc();
@@ -221,7 +238,9 @@ static int decode_picture(struct qvl_libav_input *input, const struct qvl_image_
     if (code >= 0) {
         codec->thread_count = 1;
         codec->max_pixels = QVL_MEDIA_MAX_PIXELS;
-        codec->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;
+        /* elsewhere (TIFF) this refuses files for tags that the decoder does not know */
+        if (header->kind == QVL_IMAGE_PNG)
+            codec->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;
         code = avcodec_open2(codec, decoder, NULL);
     }
     if (code >= 0) {

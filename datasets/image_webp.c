@@ -25,7 +25,8 @@ static int64_t orientation_of(const WebPDemuxer *demuxer)
 }
 
 static enum qvl_status read_first_frame(WebPAnimDecoder *decoder, const struct qvl_media_source *source,
-                                        bool has_alpha, struct qvl_decoded_image *image, struct qvl_error *error)
+                                        bool has_alpha, struct qvl_decoded_image *image,
+                                        struct qvl_error *error)
 {
     WebPAnimInfo info;
     uint8_t *rgba;
@@ -52,8 +53,8 @@ enum qvl_status qvl_image_decode_webp(const struct qvl_media_source *source, str
     WebPBitstreamFeatures features;
     WebPAnimDecoderOptions options;
     if (WebPGetFeatures(data.bytes, data.size, &features) != VP8_STATUS_OK)
-        return qvl_fail(error, QVL_BAD_INPUT, "%s: damaged WebP: no readable header in %lld bytes", source->name,
-                        (long long)source->size);
+        return qvl_fail(error, QVL_BAD_INPUT, "%s: damaged WebP: no readable header in %lld bytes",
+                        source->name, (long long)source->size);
     QVL_TRY(qvl_image_check_size(features.width, features.height, source->name, error));
     if (!WebPAnimDecoderOptionsInit(&options))
         return qvl_fail(error, QVL_UNAVAILABLE, "libwebpdemux has another ABI than the one built against");

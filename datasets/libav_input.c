@@ -59,7 +59,8 @@ enum qvl_status qvl_libav_input_open(struct qvl_libav_input *input, const struct
     uint8_t *buffer = av_malloc(IO_BUFFER_BYTES);
     qvl_libav_quiet();
     *input = (struct qvl_libav_input){.source = source};
-    input->io = buffer ? avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, input, read_packet, NULL, seek) : NULL;
+    input->io =
+        buffer ? avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, input, read_packet, NULL, seek) : NULL;
     input->format = input->io ? avformat_alloc_context() : NULL;
     if (!input->format) {
         if (!input->io)

@@ -1,5 +1,5 @@
-/* FFmpeg's demuxers over a media source. Nothing but the source's own bytes is ever opened, so that a playlist
- * inside a file cannot name other files or addresses. */
+/* FFmpeg's demuxers over a media source. Nothing but the source's own bytes is ever opened, so that a
+ * playlist inside a file cannot name other files or addresses. */
 #ifndef QVL_DATASETS_LIBAV_INPUT_H
 #define QVL_DATASETS_LIBAV_INPUT_H
 
