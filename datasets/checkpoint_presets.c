@@ -87,7 +87,7 @@ static const struct qvl_checkpoint_spec presets[] = {
     {
         .name = "head128",
         .about = "head dimension 128 with sections 24/20/20, as released",
-        .seed = 1,
+        .seed = 6,
         .hidden = 80,
         .ffn = 176,
         .layers = 6,
