@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "datasets/exif.h"
 
 enum qvl_status qvl_image_check_size(int64_t width, int64_t height, const char *name, struct qvl_error *error)
@@ -23,6 +24,13 @@ enum qvl_status qvl_decoded_image_alloc(struct qvl_decoded_image *image, int64_t
                                         struct qvl_error *error)
 {
     QVL_TRY(qvl_image_check_size(width, height, name, error));
+    const int64_t needed = width * height * (alpha_origin == QVL_ALPHA_ABSENT ? 3 : 4);
+    const int64_t available = qvl_memory_available();
+    if (available >= 0 && needed > available)
+        return qvl_fail(
+            error, QVL_NO_MEMORY,
+            "%s: %lld x %lld pixels need %lld bytes, %lld are available; scale the picture down first", name,
+            (long long)width, (long long)height, (long long)needed, (long long)available);
     image->width = width;
     image->height = height;
     image->alpha_origin = alpha_origin;
@@ -67,10 +75,8 @@ enum qvl_status qvl_image_read(const char *path, const void *bytes, size_t size,
     struct qvl_media_source source;
     struct qvl_decoded_image image = {0};
     *picture = (struct qvl_picture){0};
-    QVL_TRY(qvl_media_source_open(&source, path, bytes, size, error));
-    enum qvl_status status = source.bytes ? QVL_OK : qvl_media_source_load(&source, error);
-    if (status == QVL_OK)
-        status = decode(&source, &image, error);
+    QVL_TRY(qvl_media_source_open(&source, path, bytes, size, false, error));
+    enum qvl_status status = decode(&source, &image, error);
     if (status == QVL_OK) {
         if (image.alpha && (alpha == QVL_ALPHA_WHITE ||
                             (alpha == QVL_ALPHA_WHITE_RGBA && image.alpha_origin == QVL_ALPHA_RGBA)))

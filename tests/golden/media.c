@@ -7,30 +7,22 @@
 #include <cmocka.h>
 
 #include <cjson/cJSON.h>
-#include <libavutil/mem.h>
-#include <libavutil/sha.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sha256.h"
 #include "datasets/media.h"
 
 #define FOLDER "tests/golden/media/"
 
 static cJSON *expected;
 
-static void hex_sha256(const uint8_t *bytes, size_t size, char hex[65])
+static void hex_sha256(const uint8_t *bytes, size_t size, char hex[QVL_SHA256_HEX_BYTES])
 {
-    uint8_t digest[32];
-    struct AVSHA *sha = av_sha_alloc();
-    assert_non_null(sha);
-    av_sha_init(sha, 256);
-    av_sha_update(sha, bytes, size);
-    av_sha_final(sha, digest);
-    av_free(sha);
-    for (int i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    struct qvl_error error;
+    assert_int_equal(qvl_sha256_memory(bytes, size, hex, &error), QVL_OK);
 }
 
 static const char *text_of(const cJSON *object, const char *key)
@@ -48,7 +40,7 @@ static double number_of(const cJSON *object, const char *key)
 
 static int image_differs(const cJSON *wanted, enum qvl_alpha_rule rule, const char *key)
 {
-    char path[256], hex[65];
+    char path[256], hex[QVL_SHA256_HEX_BYTES];
     struct qvl_picture picture;
     struct qvl_error error;
     snprintf(path, sizeof path, FOLDER "%s", text_of(wanted, "file"));
@@ -95,7 +87,7 @@ static enum qvl_status check_frame(void *context, int64_t k, const struct qvl_pi
                                    struct qvl_error *error)
 {
     struct frames_check *check = context;
-    char hex[65];
+    char hex[QVL_SHA256_HEX_BYTES];
     (void)error;
     assert_int_equal(k, check->received);
     check->received++;
