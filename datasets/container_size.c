@@ -20,14 +20,22 @@ static enum qvl_status check_part(const struct qvl_media_source *source, const c
                     source->name, part, (unsigned long long)end, (long long)source->size);
 }
 
+/* Copy 16 bytes from `offset`, zeros beyond the end; false when not even `needed` bytes are there. */
+static bool peek(const struct qvl_media_source *source, uint64_t offset, int64_t needed, uint8_t head[16])
+{
+    int64_t left = offset < (uint64_t)source->size ? source->size - (int64_t)offset : 0;
+    memset(head, 0, 16);
+    memcpy(head, source->bytes + (left ? offset : 0), (size_t)(left < 16 ? left : 16));
+    return left >= needed;
+}
+
 /* Boxes: size (4, big endian; 1: 8 more bytes; 0: to the end), type (4). */
 static enum qvl_status check_mp4(const struct qvl_media_source *source, struct qvl_error *error)
 {
     uint64_t at = 0;
     uint8_t head[16];
-    while (at + 8 <= (uint64_t)source->size) {
-        int64_t got = qvl_media_source_read(source, (int64_t)at, head, sizeof head);
-        uint64_t size = got >= 8 ? big_endian(head, 4) : 0;
+    while (peek(source, at, 8, head)) {
+        uint64_t size = big_endian(head, 4);
         char type[5] = {0};
         if (size == 0)
             return QVL_OK;
@@ -36,7 +44,7 @@ static enum qvl_status check_mp4(const struct qvl_media_source *source, struct q
             if (type[i] < ' ' || type[i] > '~')
                 return QVL_OK;
         if (size == 1)
-            size = got == 16 ? big_endian(head + 8, 8) : 0;
+            size = big_endian(head + 8, 8);
         if (size < 8 || size > (uint64_t)INT64_MAX - at)
             return QVL_OK;
         at += size;
@@ -64,16 +72,15 @@ static int ebml_length(const uint8_t *at, uint64_t *length)
 static enum qvl_status check_matroska(const struct qvl_media_source *source, struct qvl_error *error)
 {
     static const uint8_t segment_id[4] = {0x18, 0x53, 0x80, 0x67};
-    uint8_t head[12] = {0};
+    uint8_t head[16];
     uint64_t length = 0;
-    if (qvl_media_source_read(source, 0, head, sizeof head) != sizeof head)
+    if (!peek(source, 0, 12, head))
         return QVL_OK;
     int bytes = ebml_length(head + 4, &length);
     if (!bytes || length > 4096)
         return QVL_OK;
     uint64_t at = 4 + (uint64_t)bytes + length;
-    if (qvl_media_source_read(source, (int64_t)at, head, sizeof head) != sizeof head ||
-        memcmp(head, segment_id, 4) != 0)
+    if (!peek(source, at, 12, head) || memcmp(head, segment_id, 4) != 0)
         return QVL_OK;
     bytes = ebml_length(head + 4, &length);
     if (!bytes || !length)
@@ -94,8 +101,8 @@ static enum qvl_status check_riff(const struct qvl_media_source *source, const u
 enum qvl_status qvl_container_check_size(const struct qvl_media_source *source, struct qvl_error *error)
 {
     static const char *const first_boxes[] = {"ftyp", "moov", "mdat", "free", "skip", "wide"};
-    uint8_t head[16] = {0};
-    if (qvl_media_source_read(source, 0, head, sizeof head) < 12)
+    uint8_t head[16];
+    if (!peek(source, 0, 12, head))
         return QVL_OK;
     if (!memcmp(head, "\x1a\x45\xdf\xa3", 4))
         return check_matroska(source, error);

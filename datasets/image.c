@@ -67,10 +67,8 @@ enum qvl_status qvl_image_read(const char *path, const void *bytes, size_t size,
     struct qvl_media_source source;
     struct qvl_decoded_image image = {0};
     *picture = (struct qvl_picture){0};
-    QVL_TRY(qvl_media_source_open(&source, path, bytes, size, error));
-    enum qvl_status status = source.bytes ? QVL_OK : qvl_media_source_load(&source, error);
-    if (status == QVL_OK)
-        status = decode(&source, &image, error);
+    QVL_TRY(qvl_media_source_open(&source, path, bytes, size, false, error));
+    enum qvl_status status = decode(&source, &image, error);
     if (status == QVL_OK) {
         if (image.alpha && (alpha == QVL_ALPHA_WHITE ||
                             (alpha == QVL_ALPHA_WHITE_RGBA && image.alpha_origin == QVL_ALPHA_RGBA)))

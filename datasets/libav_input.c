@@ -3,6 +3,7 @@
 #include <libavutil/log.h>
 
 #include <errno.h>
+#include <string.h>
 
 #define IO_BUFFER_BYTES 65536
 
@@ -20,11 +21,14 @@ const char *qvl_libav_text(int code, char text[QVL_LIBAV_TEXT_BYTES])
 static int read_packet(void *opaque, uint8_t *to, int size)
 {
     struct qvl_libav_input *input = opaque;
-    int64_t got = qvl_media_source_read(input->source, input->position, to, size);
-    if (got < 0)
-        return AVERROR(EIO);
-    input->position += got;
-    return got ? (int)got : AVERROR_EOF;
+    const int64_t left = input->source->size - input->position;
+    if (left <= 0)
+        return AVERROR_EOF;
+    if (size > left)
+        size = (int)left;
+    memcpy(to, input->source->bytes + input->position, (size_t)size);
+    input->position += size;
+    return size;
 }
 
 static int64_t seek(void *opaque, int64_t offset, int whence)

@@ -320,9 +320,7 @@ static enum qvl_status open_file(struct video_file *file, const char *path, cons
                                  struct qvl_error *error)
 {
     struct scan scan = {0};
-    QVL_TRY(qvl_media_source_open(&file->source, path, bytes, size, error));
-    if (bytes)
-        QVL_TRY(qvl_media_source_load(&file->source, error));
+    QVL_TRY(qvl_media_source_open(&file->source, path, bytes, size, true, error));
     QVL_TRY(qvl_container_check_size(&file->source, error));
     enum qvl_status status = scan_packets(file, &scan, error);
     if (status == QVL_OK)
@@ -338,7 +336,6 @@ enum qvl_status qvl_video_open(const char *path, const void *bytes, size_t size,
     struct video_file *file = calloc(1, sizeof *file);
     if (!file)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory to open a video");
-    file->source.fd = -1;
     file->video.state = file;
     file->video.read = read_frames;
     file->video.close = close_video;

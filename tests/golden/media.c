@@ -7,30 +7,22 @@
 #include <cmocka.h>
 
 #include <cjson/cJSON.h>
-#include <libavutil/mem.h>
-#include <libavutil/sha.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sha256.h"
 #include "datasets/media.h"
 
 #define FOLDER "tests/golden/media/"
 
 static cJSON *expected;
 
-static void hex_sha256(const uint8_t *bytes, size_t size, char hex[65])
+static void hex_sha256(const uint8_t *bytes, size_t size, char hex[QVL_SHA256_HEX_BYTES])
 {
-    uint8_t digest[32];
-    struct AVSHA *sha = av_sha_alloc();
-    assert_non_null(sha);
-    av_sha_init(sha, 256);
-    av_sha_update(sha, bytes, size);
-    av_sha_final(sha, digest);
-    av_free(sha);
-    for (int i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    struct qvl_error error;
+    assert_int_equal(qvl_sha256_memory(bytes, size, hex, &error), QVL_OK);
 }
 
 static const char *text_of(const cJSON *object, const char *key)
@@ -48,7 +40,7 @@ static double number_of(const cJSON *object, const char *key)
 
 static int image_differs(const cJSON *wanted, enum qvl_alpha_rule rule, const char *key)
 {
-    char path[256], hex[65];
+    char path[256], hex[QVL_SHA256_HEX_BYTES];
     struct qvl_picture picture;
     struct qvl_error error;
     snprintf(path, sizeof path, FOLDER "%s", text_of(wanted, "file"));
@@ -84,6 +76,94 @@ static void images_equal_pillow(void **state)
     assert_int_equal(wrong, 0);
 }
 
+struct frames_check {
+    const cJSON *hashes; /* of all frames of the file */
+    const int64_t *indices;
+    int64_t received, height, width;
+    int differing;
+};
+
+static enum qvl_status check_frame(void *context, int64_t k, const struct qvl_picture *picture,
+                                   struct qvl_error *error)
+{
+    struct frames_check *check = context;
+    char hex[QVL_SHA256_HEX_BYTES];
+    (void)error;
+    assert_int_equal(k, check->received);
+    check->received++;
+    assert_int_equal(picture->height, check->height);
+    assert_int_equal(picture->width, check->width);
+    hex_sha256(picture->rgb, (size_t)(picture->height * picture->width * 3), hex);
+    const cJSON *hash = cJSON_GetArrayItem(check->hashes, (int)check->indices[k]);
+    check->differing += strncmp(hex, cJSON_GetStringValue(hash), 16) != 0;
+    return QVL_OK;
+}
+
+/* Read the given frames; the number whose bytes are not the original's. */
+static int frames_that_differ(struct qvl_video *video, const cJSON *wanted, const int64_t *indices,
+                              int64_t count)
+{
+    struct qvl_error error;
+    struct frames_check check = {.hashes = cJSON_GetObjectItem(wanted, "rgb"),
+                                 .indices = indices,
+                                 .height = video->height,
+                                 .width = video->width};
+    if (video->read(video, indices, count, check_frame, &check, &error) != QVL_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(check.received, count);
+    assert_int_equal(video->corrupt_frames, 0);
+    return check.differing;
+}
+
+static int video_differs(const cJSON *wanted)
+{
+    char path[256];
+    struct qvl_error error;
+    struct qvl_video *video;
+    int64_t indices[64], some[12];
+    const bool exact = cJSON_IsTrue(cJSON_GetObjectItem(wanted, "exact"));
+    snprintf(path, sizeof path, FOLDER "%s", text_of(wanted, "file"));
+    if (qvl_video_open(path, NULL, 0, &video, &error) != QVL_OK) {
+        print_error("%s\n", error.message);
+        return 1;
+    }
+    const int64_t frames = (int64_t)number_of(wanted, "frames");
+    int wrong = video->frames != frames || video->height != (int64_t)number_of(wanted, "height") ||
+                video->width != (int64_t)number_of(wanted, "width") ||
+                video->fps != number_of(wanted, "fps") ||
+                video->fps_scanned != number_of(wanted, "fps_scanned") || video->exact != exact;
+    assert_true(frames <= 64);
+    for (int64_t i = 0; i < frames; i++)
+        indices[i] = i;
+    for (int64_t i = 0; i < 12; i++)
+        some[i] = frames * (i / 2) / 6;
+    int differing = video->frames == frames ? frames_that_differ(video, wanted, indices, frames) : 0;
+    if (video->frames == frames)
+        wrong += exact && frames_that_differ(video, wanted, some, 12) != 0;
+    wrong += exact && (differing != 0 || video->inexact_reason);
+    wrong += video->exact != exact;
+    if (wrong || !exact)
+        print_message("%s: %lld frames of %lld x %lld, %.9g and %.9g fps, %s; %d frames differ\n", path,
+                      (long long)video->frames, (long long)video->width, (long long)video->height, video->fps,
+                      video->fps_scanned, video->exact ? "exact" : video->inexact_reason, differing);
+    video->close(video);
+    return wrong;
+}
+
+static void videos_equal_torchcodec(void **state)
+{
+    const cJSON *wanted;
+    int wrong = 0, count = 0;
+    (void)state;
+    cJSON_ArrayForEach(wanted, cJSON_GetObjectItem(expected, "videos"))
+    {
+        wrong += video_differs(wanted);
+        count++;
+    }
+    assert_true(count >= 20);
+    assert_int_equal(wrong, 0);
+}
+
 static int load_expected(void **state)
 {
     char *text;
@@ -109,6 +189,7 @@ static int free_expected(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(images_equal_pillow)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(images_equal_pillow),
+                                       cmocka_unit_test(videos_equal_torchcodec)};
     return cmocka_run_group_tests(tests, load_expected, free_expected);
 }

@@ -249,7 +249,7 @@ def main():
             with open(os.path.join(HERE, name), "wb") as out:
                 out.write(data)
             images.append(expected_image(name, data))
-    result = {"images": images, "videos": media_clips.make(HERE)}
+    result = {"images": images, "videos": media_clips.make(HERE), "samples": media_clips.samples()}
     with open(os.path.join(HERE, "expected.json"), "w") as out:
         json.dump(result, out, indent=1)
         out.write("\n")
