@@ -29,6 +29,9 @@ struct qvl_prompt {
     int64_t visual_count;
 };
 
+/* Frees what the visual owns and clears it; a zeroed visual is accepted. */
+void qvl_visual_free(struct qvl_visual *visual);
+
 /* Frees what the prompt owns and clears it; a zeroed prompt is accepted. */
 void qvl_prompt_free(struct qvl_prompt *prompt);
 
