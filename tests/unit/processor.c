@@ -307,13 +307,14 @@ static void frame_lists(void **state)
     assert_int_equal(visual.grid.t, 2);
     assert_int_equal(visual.resized_height, 96);
     qvl_visual_free(&visual);
-    /* qvu: 100x70 -> multiples of 64 (128x64), then 128 tokens at least; the odd count is made even */
+    /* qvu: 100x70 in multiples of 64 is 128x64, below 16384 pixels: beta = sqrt(16384/7000) = 1.53 gives
+     * ceil(2.39) and ceil(1.67) times 64; the odd count is made even */
     assert_int_equal(qvl_processor_visual(qvu, &noise_reader, &item, &visual, &error), QVL_OK);
     assert_int_equal(visual.frames, 4);
     assert_int_equal(visual.frame_indices[3], 3);
     assert_float_equal(visual.fps, 2.0, 0.0);
-    assert_int_equal(visual.source_height, 128);
-    assert_int_equal(visual.source_width, 64);
+    assert_int_equal(visual.source_height, 192);
+    assert_int_equal(visual.source_width, 128);
     assert_float_equal(visual.timestamps[1], 1.25, 0.0);
     qvl_visual_free(&visual);
     paths[2] = "noise/101x70/3";
