@@ -31,6 +31,22 @@ static double yarn_attention_factor(const struct qvl_rope_scaling *scaling)
     return grown + 1;
 }
 
+/* theta^(2i/dim), exponent and power rounded to float32. */
+static float power_f32(double theta, int64_t i, int64_t dim)
+{
+    float exponent = (float)(2 * i) / (float)dim;
+    return (float)pow(theta, (double)exponent);
+}
+
+/* The YaRN blend of 1/power and its stretched form, in float32. */
+static float yarn_frequency(const struct qvl_mrope_table_args *args, float power, int64_t i, double low,
+                            double high)
+{
+    float stretched = 1.0f / ((float)args->scaling.factor * power);
+    float keep = 1.0f - fminf(fmaxf(((float)i - (float)low) / (float)(high - low), 0.0f), 1.0f);
+    return stretched * (1.0f - keep) + 1.0f / power * keep;
+}
+
 /* Frequencies in the precision asked for: float32 step by step as the original, or double throughout. */
 static void fill_frequencies(const struct qvl_mrope_table_args *args, double *frequency)
 {
@@ -45,13 +61,8 @@ static void fill_frequencies(const struct qvl_mrope_table_args *args, double *fr
             if (args->scaling.yarn)
                 frequency[i] = ramp / (args->scaling.factor * power) + (1 - ramp) / power;
         } else {
-            float own = 1.0f / (float)power;
-            if (args->scaling.yarn) {
-                float keep = 1.0f - fminf(fmaxf(((float)i - (float)low) / (float)(high - low), 0.0f), 1.0f);
-                float stretched = 1.0f / ((float)args->scaling.factor * (float)power);
-                own = stretched * (1.0f - keep) + own * keep;
-            }
-            frequency[i] = own;
+            float rounded = power_f32(args->theta, i, args->head_dim);
+            frequency[i] = args->scaling.yarn ? yarn_frequency(args, rounded, i, low, high) : 1.0f / rounded;
         }
     }
 }
@@ -150,7 +161,7 @@ enum qvl_status qvl_cpu_vision_rope_table(struct qvl_backend *backend,
     QVL_TRY(qvl_vision_rope_table_check(args, error));
     CPU_SCRATCH(state, frequency, quarter * 4, error);
     for (int64_t i = 0; i < quarter; i++)
-        frequency[i] = 1.0f / (float)pow(args->theta, (double)i / (double)quarter);
+        frequency[i] = 1.0f / power_f32(args->theta, i, 2 * quarter);
     for (int64_t g = 0; g < args->grid_count; g++) {
         const struct qvl_grid *grid = &args->grids[g];
         vision_grid(state, args, grid, frequency, first);

@@ -53,14 +53,16 @@ static int64_t argmax(const float *logits, int64_t vocab)
     return best;
 }
 
-/* The k-th largest of the logits, k <= SHORT_TOP_K; NaN counts as -inf. */
+/* The k-th largest of the logits, k <= SHORT_TOP_K; -inf, so that nothing is dropped, when one is NaN. */
 static float kth_largest(const float *logits, int64_t vocab, int64_t k)
 {
     float best[SHORT_TOP_K]; /* descending */
     int64_t held = 0;
     for (int64_t id = 0; id < vocab; id++) {
-        float value = isnan(logits[id]) ? -INFINITY : logits[id];
+        float value = logits[id];
         int64_t at = held < k ? held : k - 1;
+        if (isnan(value))
+            return -INFINITY;
         if (held == k && !(value > best[k - 1]))
             continue;
         for (; at > 0 && best[at - 1] < value; at--)
