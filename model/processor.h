@@ -12,6 +12,7 @@
  *
  *                      hf4                      hf5                         qvu
  * alpha of images      discarded                discarded (files)           RGBA on white
+ * EXIF orientation     applied                  applied                     applied (the original ignores it)
  * image limits         checkpoint               checkpoint                  4 and 16384 tokens
  * image resize         torchvision uint8        torchvision uint8           Pillow up to 12.3
  * frame selection      linspace in double       linspace in double          even count, linspace in float32

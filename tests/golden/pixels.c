@@ -1,11 +1,6 @@
 /* Preprocessing against the original framework (tests/golden/pixels.py): the inputs are made again here, the
  * outputs compared with committed hashes, a few with complete bytes. */
-#include "ref/pixels.h"
-#include "base/json.h"
-#include "base/sha256.h"
 #include "model/frame_sampling.h"
-#include "model/processor.h"
-#include "model/timestamps.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,37 +8,16 @@
 
 #include <cmocka.h>
 
+#include "tests/support/golden_rows.h"
 #include "tests/support/noise_media.h"
 
 #define FOLDER "tests/golden/pixels/"
 #define SHORT_HASH 16
 
-static struct qvl_error error;
-
-#define MUST(call)                                                                                           \
-    do {                                                                                                     \
-        if ((call) != QVL_OK)                                                                                \
-            fail_msg("%s", error.message);                                                                   \
-    } while (0)
-
-static struct qvl_json member(const struct qvl_json *at, const char *key)
-{
-    struct qvl_json child;
-    MUST(qvl_json_member(at, key, &child, &error));
-    return child;
-}
-
 static int64_t whole(const struct qvl_json *at, const char *key)
 {
     int64_t value;
     MUST(qvl_json_int64(at, key, &value, &error));
-    return value;
-}
-
-static const char *text_of(const struct qvl_json *at, const char *key)
-{
-    const char *value;
-    MUST(qvl_json_string(at, key, &value, &error));
     return value;
 }
 
@@ -64,13 +38,6 @@ static void add_text(struct text *text, const char *format, ...)
     va_start(arguments, format);
     text->size += (size_t)vsnprintf(text->data + text->size, 128, format, arguments);
     va_end(arguments);
-}
-
-static bool same_hash(const void *data, size_t size, const char *expected, size_t digits)
-{
-    char hex[QVL_SHA256_HEX_BYTES];
-    MUST(qvl_sha256_memory(data, size, hex, &error));
-    return strlen(expected) == digits && memcmp(hex, expected, digits) == 0;
 }
 
 /* ---- resize ---- */
@@ -331,102 +298,12 @@ static void sampling(void **state)
 
 /* ---- patch rows ---- */
 
-#define MAX_LISTED 8
-
-static struct qvl_media_item item_of(const struct qvl_json *entry, char *listed[MAX_LISTED])
-{
-    struct qvl_json part = member(entry, "part");
-    struct qvl_json path = member(entry, "path");
-    struct qvl_media_item item = {.is_video = qvl_json_has(entry, "indices")};
-    MUST(qvl_json_int64_or(&part, "min_pixels", -1, &item.min_pixels, &error));
-    MUST(qvl_json_int64_or(&part, "max_pixels", -1, &item.max_pixels, &error));
-    MUST(qvl_json_int64_or(&part, "total_pixels", -1, &item.total_pixels, &error));
-    MUST(qvl_json_int64_or(&part, "num_frames", -1, &item.num_frames, &error));
-    MUST(qvl_json_double_or(&part, "fps", -1.0, &item.fps, &error));
-    if (cJSON_IsArray(path.node)) {
-        item.frame_count = cJSON_GetArraySize(path.node);
-        assert_in_range(item.frame_count, 1, MAX_LISTED);
-        for (int f = 0; f < item.frame_count; f++)
-            listed[f] = cJSON_GetArrayItem(path.node, f)->valuestring;
-        item.frame_paths = listed;
-    } else {
-        item.path = path.node->valuestring;
-    }
-    return item;
-}
-
-static void check_video_record(const struct qvl_json *entry, const struct qvl_visual *visual,
-                               const char *name)
-{
-    struct qvl_json indices = member(entry, "indices");
-    struct qvl_json stamps = member(entry, "stamps");
-    const cJSON *node;
-    int64_t i = 0;
-
-    assert_int_equal(cJSON_GetArraySize(indices.node), visual->frames);
-    cJSON_ArrayForEach(node, indices.node)
-        assert_int_equal((int64_t)node->valuedouble, visual->frame_indices[i++]);
-    assert_int_equal(cJSON_GetArraySize(stamps.node), visual->grid.t);
-    i = 0;
-    cJSON_ArrayForEach(node, stamps.node)
-    {
-        char text[QVL_TIMESTAMP_BYTES];
-        qvl_timestamp_text(visual->timestamps[i++], text);
-        if (strcmp(text, node->valuestring) != 0)
-            fail_msg("%s: stamp %s where the original has %s", name, text, node->valuestring);
-    }
-}
-
-static void check_rows(const struct qvl_json *entry)
-{
-    struct qvl_processor_options options = {0};
-    struct qvl_processor *processor;
-    char *listed[MAX_LISTED];
-    struct qvl_media_item item = item_of(entry, listed);
-    const char *name = item.path ? item.path : listed[0];
-    struct qvl_visual visual;
-    int64_t grid[3];
-    int64_t count;
-
-    assert_true(qvl_profile_parse(text_of(entry, "profile"), &options.profile));
-    if (qvl_json_has(entry, "slow")) {
-        options.normalise = QVL_NORMALISE_SLOW;
-        options.override_resize = true;
-        options.resize = QVL_RESIZE_PILLOW13;
-    }
-    MUST(qvl_processor_load(NULL, &qvl_ref_pixel_ops, &options, &processor, &error));
-    MUST(qvl_processor_visual(processor, &noise_reader, &item, &visual, &error));
-    MUST(qvl_json_int64s(entry, "grid", 3, grid, &count, &error));
-    if (visual.grid.t != grid[0] || visual.grid.h != grid[1] || visual.grid.w != grid[2])
-        fail_msg("%s %s: grid %lld %lld %lld where the original has %lld %lld %lld",
-                 text_of(entry, "profile"), name, (long long)visual.grid.t, (long long)visual.grid.h,
-                 (long long)visual.grid.w, (long long)grid[0], (long long)grid[1], (long long)grid[2]);
-    if (item.is_video)
-        check_video_record(entry, &visual, name);
-    if (!same_hash(visual.rows, (size_t)(grid[0] * grid[1] * grid[2] * 1536) * sizeof(float),
-                   text_of(entry, "sha256"), QVL_SHA256_HEX_BYTES - 1))
-        fail_msg("%s %s: rows differ", text_of(entry, "profile"), name);
-    qvl_visual_free(&visual);
-    qvl_processor_destroy(processor);
-}
-
 /* The whole way from pixels to rows under each profile: images, the slow class, clips with odd frame counts
  * and limits, lists of images. */
 static void rows(void **state)
 {
     (void)state;
-    cJSON *root;
-    int64_t count;
-    struct qvl_json list;
-    MUST(qvl_json_read(FOLDER "rows.json", &root, &error));
-    struct qvl_json at = qvl_json_at_root(root, FOLDER "rows.json");
-    MUST(qvl_json_array(&at, "rows", &list, &count, &error));
-    assert_true(count > 50);
-    for (int64_t i = 0; i < count; i++) {
-        struct qvl_json entry = qvl_json_item(&list, i);
-        check_rows(&entry);
-    }
-    cJSON_Delete(root);
+    assert_true(check_all_rows(FOLDER "rows.json", "rows", NULL, &noise_reader) > 50);
 }
 
 int main(void)

