@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "datasets/exif.h"
 
 enum qvl_status qvl_image_check_size(int64_t width, int64_t height, const char *name, struct qvl_error *error)
@@ -23,6 +24,13 @@ enum qvl_status qvl_decoded_image_alloc(struct qvl_decoded_image *image, int64_t
                                         struct qvl_error *error)
 {
     QVL_TRY(qvl_image_check_size(width, height, name, error));
+    const int64_t needed = width * height * (alpha_origin == QVL_ALPHA_ABSENT ? 3 : 4);
+    const int64_t available = qvl_memory_available();
+    if (available >= 0 && needed > available)
+        return qvl_fail(
+            error, QVL_NO_MEMORY,
+            "%s: %lld x %lld pixels need %lld bytes, %lld are available; scale the picture down first", name,
+            (long long)width, (long long)height, (long long)needed, (long long)available);
     image->width = width;
     image->height = height;
     image->alpha_origin = alpha_origin;

@@ -133,10 +133,12 @@ def bad_clips(folder):
         ffmpeg(*source(rate=20), "-pix_fmt", "yuv420p", *X264, "-g", "10", "-movflags", "+faststart", clean)
         with open(clean, "rb") as file:
             data = bytearray(file.read())
-    start = data.index(b"mdat")
-    middle = start + (len(data) - start) * 2 // 5
-    for i in range(middle, middle + 300):
-        data[i] = (i * 73) & 255
+        with av.open(clean) as container:
+            packets = [(p.pos, p.size, p.is_keyframe) for p in container.demux(video=0) if p.size]
+    assert [key for _, _, key in packets] == [i % 10 == 0 for i in range(20)]
+    for at, size, _ in packets[4:7]:  # keep the length and type of the first part of each
+        for i in range(at + 6, at + size):
+            data[i] = (i * 73) & 255
     with open(os.path.join(folder, "bad_middle.mp4"), "wb") as file:
         file.write(data)
 
