@@ -263,7 +263,9 @@ enum qvl_status qvl_image_decode_other(const struct qvl_media_source *source, st
     qvl_image_header_read(source->bytes, (size_t)source->size, &header);
     if (header.width || header.height)
         QVL_TRY(qvl_image_check_size(header.width, header.height, source->name, error));
-    QVL_TRY(qvl_libav_input_open(&input, source, error));
+    /* an animated PNG is read as the plain picture that it holds first, as the original does */
+    const char *format_name = header.kind == QVL_IMAGE_PNG ? "png_pipe" : NULL;
+    QVL_TRY(qvl_libav_input_open(&input, source, format_name, error));
     enum qvl_status status = QVL_OK;
     AVFrame *frame = av_frame_alloc();
     if (!is_picture_format(input.format->iformat->name)) {

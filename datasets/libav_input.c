@@ -57,7 +57,7 @@ static int refuse_other_files(AVFormatContext *format, AVIOContext **io, const c
 }
 
 enum qvl_status qvl_libav_input_open(struct qvl_libav_input *input, const struct qvl_media_source *source,
-                                     struct qvl_error *error)
+                                     const char *format_name, struct qvl_error *error)
 {
     char text[QVL_LIBAV_TEXT_BYTES];
     uint8_t *buffer = av_malloc(IO_BUFFER_BYTES);
@@ -74,7 +74,8 @@ enum qvl_status qvl_libav_input_open(struct qvl_libav_input *input, const struct
     }
     input->format->pb = input->io;
     input->format->io_open = refuse_other_files;
-    int code = avformat_open_input(&input->format, NULL, NULL, NULL);
+    int code = avformat_open_input(&input->format, NULL,
+                                   format_name ? av_find_input_format(format_name) : NULL, NULL);
     if (code < 0) {
         qvl_libav_input_close(input);
         return qvl_fail(error, code == AVERROR(ENOMEM) ? QVL_NO_MEMORY : QVL_BAD_INPUT,

@@ -14,9 +14,10 @@ struct qvl_libav_input {
     AVFormatContext *format;
 };
 
-/* Open and probe. `input` must stay where it is until closed. QVL_BAD_INPUT: no known format. */
+/* Open with the demuxer of that name, or with the one that recognises the bytes (`format_name` NULL). `input`
+ * must stay where it is until closed. QVL_BAD_INPUT: no known format. */
 enum qvl_status qvl_libav_input_open(struct qvl_libav_input *input, const struct qvl_media_source *source,
-                                     struct qvl_error *error) QVL_MUST_USE;
+                                     const char *format_name, struct qvl_error *error) QVL_MUST_USE;
 
 void qvl_libav_input_close(struct qvl_libav_input *input);
 

@@ -1,5 +1,9 @@
 /* Pictures and videos from files: libjpeg-turbo for JPEG, libwebp for WebP, FFmpeg's decoders for the rest.
- * FFmpeg's own JPEG and WebP decoders give other pixels than the original framework sees. */
+ * FFmpeg's own JPEG and WebP decoders give other pixels than the original framework sees.
+ *
+ * Pictures equal the original's (Pillow: open, exif_transpose, convert) byte by byte: JPEG, WebP, PNG, GIF,
+ * BMP, PPM, and TIFF without JPEG inside. Known to differ: CMYK TIFF by one level, JPEG inside TIFF, a
+ * rotation that stands only in a compressed PNG text. Videos: see `exact` of struct qvl_video. */
 #ifndef QVL_DATASETS_MEDIA_H
 #define QVL_DATASETS_MEDIA_H
 

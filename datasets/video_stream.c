@@ -76,7 +76,7 @@ enum qvl_status qvl_video_stream_open(struct qvl_video_stream *stream, const str
                                       struct qvl_error *error)
 {
     *stream = (struct qvl_video_stream){.name = source->name};
-    QVL_TRY(qvl_libav_input_open(&stream->input, source, error));
+    QVL_TRY(qvl_libav_input_open(&stream->input, source, NULL, error));
     enum qvl_status status = find_stream(stream, error);
     if (status == QVL_OK)
         status = open_decoder(stream, error);

@@ -186,6 +186,13 @@ def bmp16(mask):
     return b"BM" + struct.pack("<IHHI", 14 + len(head) + len(rows), 0, 0, 14 + len(head)) + head + rows
 
 
+def bmp_alpha():
+    pixels = RNG.integers(0, 256, (H, W, 4)).astype(np.uint8)
+    head = struct.pack("<IiiHHIIiiII", 108, W, H, 1, 32, 3, pixels.size, 0, 0, 0, 0)
+    head += struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + bytes(52)
+    return b"BM" + struct.pack("<IHHI", 14 + len(head) + pixels.size, 0, 0, 14 + len(head)) + head + pixels.tobytes()
+
+
 def others():
     rgb, grey, rgba = Image.fromarray(smooth(3)), Image.fromarray(smooth(1)[:, :, 0]), Image.fromarray(smooth(4))
     paletted = rgb.quantize(37)
@@ -217,6 +224,17 @@ def others():
     yield "pgm.pgm", saved(grey, "PPM")
 
 
+def more():
+    """New kinds are added here, at the end, so that the files above keep their bytes."""
+    frames = [Image.fromarray(smooth(4)) for _ in range(3)]
+    yield "png_animated.png", saved(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    yield "png_animated_default.png", saved(
+        frames[0], "PNG", save_all=True, append_images=frames[1:], default_image=True
+    )
+    yield "bmp_alpha.bmp", bmp_alpha()
+    yield "tiff_grey_alpha.tiff", saved(Image.fromarray(smooth(4)).convert("LA"), "TIFF")
+
+
 def sha(array):
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
@@ -244,7 +262,7 @@ def expected_image(name, data):
 
 def main():
     images = []
-    for source in (jpegs, webps, pngs, others):
+    for source in (jpegs, webps, pngs, others, more):
         for name, data in source():
             with open(os.path.join(HERE, name), "wb") as out:
                 out.write(data)
