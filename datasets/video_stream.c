@@ -10,6 +10,8 @@
  * would then depend on timing. */
 #define DECODER_THREADS 2
 
+#define MAX_LATE_ERRORS 256
+
 /* "audio (aac), subtitle (mov_text)" */
 static const char *list_streams(const AVFormatContext *format, char *text, size_t size)
 {
@@ -89,11 +91,8 @@ const AVPacket *qvl_video_stream_next_packet(struct qvl_video_stream *stream)
 {
     for (;;) {
         av_packet_unref(stream->packet);
-        int code = av_read_frame(stream->input.format, stream->packet);
-        if (code < 0) {
-            stream->read_error = code == AVERROR_EOF ? 0 : code;
+        if (av_read_frame(stream->input.format, stream->packet) < 0)
             return NULL;
-        }
         if (stream->packet->stream_index == stream->stream->index)
             return stream->packet;
     }
@@ -107,8 +106,13 @@ const AVFrame *qvl_video_stream_next_frame(struct qvl_video_stream *stream)
             return stream->frame;
         if (code == AVERROR_EOF)
             return NULL;
-        if (stream->drained)
-            continue; /* an error of one of the last packets; the decoder ends by itself */
+        if (stream->drained) {
+            /* one of the last packets is refused; a decoder that never says it is done is not asked for ever
+             */
+            if (++stream->late_errors > MAX_LATE_ERRORS)
+                return NULL;
+            continue;
+        }
         const AVPacket *packet = qvl_video_stream_next_packet(stream);
         stream->drained = !packet;
         (void)avcodec_send_packet(stream->codec, packet);

@@ -16,7 +16,7 @@ struct qvl_video_stream {
     AVPacket *packet;
     AVFrame *frame;
     bool drained;
-    int read_error; /* what ended the packets, when it was not the end of the file */
+    int late_errors; /* of the decoder, after the last packet */
 };
 
 /* Open the demuxer, find the stream and open its decoder. The stream must stay where it is until closed.
