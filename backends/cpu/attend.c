@@ -261,14 +261,17 @@ static void merge_parts(const struct cpu_simd *simd, const struct attend_call *c
 enum qvl_status qvl_cpu_attend(struct cpu_state *state, const struct attend_call *call,
                                struct qvl_error *error)
 {
-    int64_t most = 0, each;
+    int64_t most = 0, macs = 0, each;
     float *memory;
-    for (int64_t t = 0; t < call->count; t++)
-        if (call->task[t].rows * call->task[t].heads > most)
-            most = call->task[t].rows * call->task[t].heads;
+    for (int64_t t = 0; t < call->count; t++) {
+        const struct attend_task *task = &call->task[t];
+        int64_t rows = task->rows * task->heads;
+        most = rows > most ? rows : most;
+        macs += rows * (task->key_end - task->key_first) * call->dim;
+    }
     each = (thread_floats(most, call->dim) + 15) / 16 * 16; /* whole cache lines */
     CPU_SCRATCH(state, memory, each * 4 * state->threads, error);
-#pragma omp parallel num_threads(state->threads)
+#pragma omp parallel num_threads(qvl_cpu_team(state, macs / CPU_MAC))
     {
         qvl_cpu_single_blas();
 #pragma omp for schedule(dynamic)

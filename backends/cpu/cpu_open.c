@@ -20,9 +20,8 @@ static bool machine_runs(enum qvl_cpu_isa isa)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                machine_runs(QVL_CPU_AVX2);
-    case QVL_CPU_AVX2:
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("f16c");
+    case QVL_CPU_AVX2: /* every CPU with AVX2 and FMA has F16C too; clang 14 does not know that name */
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     default: return isa == QVL_CPU_BASE;
     }
 #else
@@ -84,7 +83,9 @@ static enum qvl_status allocate(struct qvl_backend *backend, size_t bytes, void 
     (void)backend;
     *data = bytes > INT64_MAX ? NULL : qvl_cpu_memory((int64_t)bytes);
     if (!*data)
-        return qvl_fail(error, QVL_NO_MEMORY, "cpu: cannot allocate %zu bytes; use shorter chunks", bytes);
+        return qvl_fail(error, QVL_NO_MEMORY,
+                        "cpu: needs %zu bytes, the machine has %lld; use shorter chunks", bytes,
+                        (long long)qvl_cpu_machine_bytes());
     return QVL_OK;
 }
 

@@ -56,8 +56,21 @@ struct cpu_mark qvl_cpu_scratch_mark(const struct cpu_state *state);
 void qvl_cpu_scratch_release(struct cpu_state *state, struct cpu_mark mark);
 void qvl_cpu_scratch_free(struct cpu_state *state);
 
-/* Memory aligned to 64 bytes, or NULL. free() releases it. Large pieces are committed when first touched. */
+/* Memory aligned to 64 bytes; NULL when there is none or the machine has less. free() releases it. Large
+ * pieces are committed when first touched. */
 void *qvl_cpu_memory(int64_t bytes);
+
+/* Physical memory of the machine. */
+int64_t qvl_cpu_machine_bytes(void);
+
+/* Threads that `work` is worth: one where starting the others would cost more than it saves. The unit is one
+ * element of an elementwise op, about a nanosecond; a multiply-add of a matrix product counts as 1/CPU_MAC.
+ */
+#define CPU_MAC 16
+static inline int qvl_cpu_team(const struct cpu_state *state, int64_t work)
+{
+    return work < (1 << 15) ? 1 : state->threads;
+}
 
 /* Inside an OpenMP region: let OpenBLAS calls of this thread run on this thread alone. Every region that
  * calls it does so, also a region of one thread, which OpenBLAS would not recognise as parallel. */

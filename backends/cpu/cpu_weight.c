@@ -37,7 +37,7 @@ static void convert(struct cpu_state *state, const struct qvl_array *array, enum
     int64_t from_size = (int64_t)qvl_dtype_bytes(array->dtype);
     int64_t to_size = (int64_t)qvl_dtype_bytes(storage);
     enum { PIECE = 1024 };
-#pragma omp parallel for num_threads(state->threads) schedule(static)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, count)) schedule(static)
     for (int64_t first = 0; first < count; first += PIECE) {
         int64_t n = count - first < PIECE ? count - first : PIECE;
         double raw[PIECE]; /* also room for narrower types, aligned for all of them */
@@ -76,8 +76,10 @@ enum qvl_status qvl_cpu_weight_prepare(struct qvl_backend *backend, const struct
         made->owned = qvl_cpu_memory(bytes);
         if (!made->owned) {
             free(made);
-            return qvl_fail(error, QVL_NO_MEMORY, "weight %s: cannot allocate %lld bytes for a %s copy",
-                            desc->name ? desc->name : "?", (long long)bytes, qvl_dtype_name(desc->storage));
+            return qvl_fail(error, QVL_NO_MEMORY,
+                            "weight %s: a %s copy needs %lld bytes, the machine has %lld; keep it as %s",
+                            desc->name ? desc->name : "?", qvl_dtype_name(desc->storage), (long long)bytes,
+                            (long long)qvl_cpu_machine_bytes(), qvl_dtype_name(array->dtype));
         }
         convert(state, array, desc->storage, made->owned);
         made->data = made->owned;

@@ -25,7 +25,7 @@ void qvl_cpu_gelu_rows(const struct cpu_state *state, const struct qvl_tensor *x
 {
     const struct cpu_simd *simd = state->simd;
     int64_t n = x->shape[0], columns = x->shape[1];
-#pragma omp parallel for collapse(2) num_threads(state->threads) schedule(static)
+#pragma omp parallel for collapse(2) num_threads(qvl_cpu_team(state, n *columns)) schedule(static)
     for (int64_t i = 0; i < n; i++)
         for (int64_t first = 0; first < columns; first += PIECE) {
             int64_t count = piece_length(columns, first);
@@ -56,7 +56,7 @@ enum qvl_status qvl_cpu_swiglu(struct qvl_backend *backend, const struct qvl_swi
     int64_t n = args->gate.shape[0], columns = args->gate.shape[1];
     QVL_TRY(qvl_swiglu_check(args, error));
     QVL_TRY(qvl_cpu_no_cond(args->cond, "swiglu", error));
-#pragma omp parallel for collapse(2) num_threads(state->threads) schedule(static)
+#pragma omp parallel for collapse(2) num_threads(qvl_cpu_team(state, n *columns)) schedule(static)
     for (int64_t i = 0; i < n; i++)
         for (int64_t first = 0; first < columns; first += PIECE)
             qvl_cpu_swiglu_piece(state->simd, args->y.dtype, piece_at(&args->gate, i, first),
@@ -101,7 +101,7 @@ enum qvl_status qvl_cpu_add(struct qvl_backend *backend, const struct qvl_add_ar
     int64_t n = args->a.shape[0], columns = args->a.shape[1];
     QVL_TRY(qvl_add_check(args, error));
     QVL_TRY(qvl_cpu_no_cond(args->cond, "add", error));
-#pragma omp parallel for collapse(2) num_threads(state->threads) schedule(static)
+#pragma omp parallel for collapse(2) num_threads(qvl_cpu_team(state, n *columns)) schedule(static)
     for (int64_t i = 0; i < n; i++)
         for (int64_t first = 0; first < columns; first += PIECE)
             add_piece(state->simd, args->y.dtype, piece_at(&args->a, i, first), piece_at(&args->b, i, first),
@@ -116,7 +116,7 @@ enum qvl_status qvl_cpu_add_rows(struct qvl_backend *backend, const struct qvl_a
     int64_t n = args->src.shape[0], columns = args->src.shape[1];
     QVL_TRY(qvl_add_rows_check(args, error));
     QVL_TRY(qvl_cpu_no_cond(args->cond, "add_rows", error));
-#pragma omp parallel for collapse(2) num_threads(state->threads) schedule(static)
+#pragma omp parallel for collapse(2) num_threads(qvl_cpu_team(state, n *columns)) schedule(static)
     for (int64_t i = 0; i < n; i++)
         for (int64_t first = 0; first < columns; first += PIECE) {
             char *to = piece_at(&args->y, args->rows[i], first);

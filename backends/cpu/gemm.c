@@ -48,6 +48,12 @@ static void finish_row(const struct product *product, float *sums, int64_t row, 
         product->state->simd->store(dtype, sums, to, count);
 }
 
+static int product_team(const struct product *product)
+{
+    const struct cpu_matrix *weight = product->weight;
+    return qvl_cpu_team(product->state, product->x->shape[0] * weight->out * weight->in / CPU_MAC);
+}
+
 static void few_rows_task(const struct product *product, int64_t first, int64_t count)
 {
     const struct cpu_simd *simd = product->state->simd;
@@ -70,7 +76,7 @@ static void few_rows(const struct product *product)
 {
     int64_t out = product->weight->out;
     int64_t step = product->weight->input_first ? GEMV_COLUMNS : GEMV_OUT;
-#pragma omp parallel for num_threads(product->state->threads) schedule(dynamic)
+#pragma omp parallel for num_threads(product_team(product)) schedule(dynamic)
     for (int64_t first = 0; first < out; first += step)
         few_rows_task(product, first, least(step, out - first));
 }
@@ -156,7 +162,7 @@ static void widen_rows(struct product *product, int64_t row0, int64_t count, flo
         product->rows_stride = x->stride[0];
         return;
     }
-#pragma omp parallel for num_threads(product->state->threads) schedule(static) if (count > FEW_ROWS)
+#pragma omp parallel for num_threads(qvl_cpu_team(product->state, count *in)) schedule(static)
     for (int64_t i = 0; i < count; i++)
         product->state->simd->load(x->dtype, qvl_cpu_at(x, row0 + i), wide + i * in, in);
     product->rows = wide;
@@ -178,7 +184,7 @@ static enum qvl_status many_rows(struct cpu_state *state, struct product *produc
     for (int64_t row0 = 0; row0 < n; row0 += block) {
         int64_t count = least(block, n - row0);
         widen_rows(product, row0, count, rows);
-#pragma omp parallel num_threads(state->threads)
+#pragma omp parallel num_threads(product_team(product))
         {
             float *wide = own + each * qvl_cpu_thread();
             qvl_cpu_single_blas();

@@ -78,8 +78,9 @@ enum qvl_status qvl_cpu_cache_create(struct qvl_backend *backend, const struct q
         int64_t bytes = made ? 2 * layer_bytes(made) : 0;
         qvl_cpu_cache_destroy(backend, made);
         return qvl_fail(error, QVL_NO_MEMORY,
-                        "cache: cannot allocate %lld layers of %lld bytes for %lld rows; ask for less",
-                        (long long)desc->layers, (long long)bytes, (long long)desc->capacity);
+                        "cache: %lld rows need %lld layers of %lld bytes, the machine has %lld; ask for less",
+                        (long long)desc->capacity, (long long)desc->layers, (long long)bytes,
+                        (long long)qvl_cpu_machine_bytes());
     }
     *cache = made;
     return QVL_OK;
@@ -173,13 +174,14 @@ static enum qvl_status append_segment(struct cpu_state *state, const struct qvl_
     struct qvl_cache *cache = segment->cache;
     int64_t length = cache->length[args->layer];
     int64_t row_bytes = cache->row * (int64_t)qvl_dtype_bytes(cache->dtype);
+    int64_t work = 2 * segment->count * cache->kv_heads * cache->head_dim;
     if (segment->count > cache->capacity - length)
         return qvl_fail(error, QVL_NO_MEMORY,
                         "cache_append: layer %lld holds %lld of %lld rows, %lld more do not fit; create the "
                         "cache with a larger capacity",
                         (long long)args->layer, (long long)length, (long long)cache->capacity,
                         (long long)segment->count);
-#pragma omp parallel for num_threads(state->threads) schedule(static) if (segment->count > 16)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, work)) schedule(static)
     for (int64_t i = 0; i < segment->count; i++)
         for (int64_t head = 0; head < cache->kv_heads; head++) {
             int64_t at = (length + i) * row_bytes;

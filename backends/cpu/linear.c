@@ -22,7 +22,7 @@ static enum qvl_status cast_rows(struct cpu_state *state, const struct qvl_tenso
     void *data;
     CPU_SCRATCH(state, data, n * dim * (int64_t)qvl_dtype_bytes(dtype), error);
     *cast = qvl_tensor_2d(data, dtype, n, dim);
-#pragma omp parallel for num_threads(state->threads) schedule(static)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, n *dim)) schedule(static)
     for (int64_t i = 0; i < n; i++)
         state->simd->store(dtype, (const float *)(const void *)qvl_cpu_at(x, i), qvl_cpu_at(cast, i), dim);
     return QVL_OK;

@@ -13,7 +13,7 @@ static enum qvl_status norm_rows(struct cpu_state *state, const struct qvl_merge
     CPU_SCRATCH(state, buffer, (state->threads + 2) * dim * 4, error);
     state->simd->load(args->norm_weight.dtype, args->norm_weight.data, buffer, dim);
     state->simd->load(args->norm_bias.dtype, args->norm_bias.data, buffer + dim, dim);
-#pragma omp parallel for num_threads(state->threads) schedule(static)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, rows *dim)) schedule(static)
     for (int64_t i = 0; i < rows; i++)
         qvl_cpu_layer_norm_row(state->simd, args->x.dtype, (const char *)args->x.data + i * bytes, buffer,
                                buffer + dim, args->eps, dim, buffer + (2 + qvl_cpu_thread()) * dim,

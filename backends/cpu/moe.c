@@ -53,14 +53,14 @@ enum qvl_status qvl_cpu_moe_route(struct qvl_backend *backend, const struct qvl_
                                   struct qvl_error *error)
 {
     struct cpu_state *state = qvl_cpu_enter(backend);
-    int64_t n = args->logits.shape[0], experts = args->logits.shape[1];
+    int64_t n = args->logits.shape[0], experts = args->logits.shape[1], top_k = args->top_k;
     float *values;
     bool *taken;
     QVL_TRY(qvl_moe_route_check(args, error));
     QVL_TRY(qvl_cpu_no_cond(args->cond, "moe_route", error));
     CPU_SCRATCH(state, values, state->threads * 2 * experts * 4, error);
     CPU_SCRATCH(state, taken, state->threads * experts, error);
-#pragma omp parallel for num_threads(state->threads) schedule(static)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, n *experts *top_k)) schedule(static)
     for (int64_t i = 0; i < n; i++)
         route_row(state->simd, args, i, values + qvl_cpu_thread() * 2 * experts,
                   taken + qvl_cpu_thread() * experts);
@@ -131,7 +131,7 @@ static enum qvl_status run_expert(struct cpu_state *state, const struct qvl_moe_
         memcpy(qvl_cpu_at(&rows.x, i), qvl_cpu_at(&args->x, pair[i] / top_k),
                (size_t)(rows.x.shape[1] * size));
     QVL_TRY(qvl_cpu_gemm(state, &rows.x, &gate_up, NULL, &rows.gate_up, error));
-#pragma omp parallel for num_threads(state->threads) schedule(static) if (count > 1)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, count *inner)) schedule(static)
     for (int64_t i = 0; i < count; i++) {
         char *gate = qvl_cpu_at(&rows.gate_up, i);
         qvl_cpu_swiglu_piece(state->simd, args->x.dtype, gate, gate + inner * size, qvl_cpu_at(&rows.act, i),
@@ -201,7 +201,7 @@ enum qvl_status qvl_cpu_moe_combine(struct qvl_backend *backend, const struct qv
     QVL_TRY(qvl_moe_combine_check(args, error));
     QVL_TRY(qvl_cpu_no_cond(args->cond, "moe_combine", error));
     CPU_SCRATCH(state, work, state->threads * each * 4, error);
-#pragma omp parallel for num_threads(state->threads) schedule(static)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, qvl_tensor_count(&args->x))) schedule(static)
     for (int64_t i = 0; i < n; i++)
         combine_row(state->simd, args, i, work + qvl_cpu_thread() * each);
     return QVL_OK;

@@ -26,7 +26,7 @@ enum qvl_status qvl_cpu_rms_norm(struct qvl_backend *backend, const struct qvl_r
     QVL_TRY(qvl_cpu_no_cond(args->cond, "rms_norm", error));
     CPU_SCRATCH(state, buffer, (state->threads + 1) * dim * 4, error);
     state->simd->load(args->weight.dtype, args->weight.data, buffer, dim);
-#pragma omp parallel for collapse(2) num_threads(state->threads) schedule(static)
+#pragma omp parallel for collapse(2) num_threads(qvl_cpu_team(state, n *heads *dim)) schedule(static)
     for (int64_t i = 0; i < n; i++)
         for (int64_t head = 0; head < heads; head++) {
             bool three = args->x.rank == 3;
@@ -66,7 +66,7 @@ enum qvl_status qvl_cpu_layer_norm(struct qvl_backend *backend, const struct qvl
     CPU_SCRATCH(state, buffer, (state->threads + 2) * dim * 4, error);
     state->simd->load(args->weight.dtype, args->weight.data, buffer, dim);
     state->simd->load(args->bias.dtype, args->bias.data, buffer + dim, dim);
-#pragma omp parallel for num_threads(state->threads) schedule(static)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, n *dim)) schedule(static)
     for (int64_t i = 0; i < n; i++)
         qvl_cpu_layer_norm_row(state->simd, args->x.dtype, qvl_cpu_at(&args->x, i), buffer, buffer + dim,
                                args->eps, dim, buffer + (2 + qvl_cpu_thread()) * dim,

@@ -70,7 +70,7 @@ enum qvl_status qvl_cpu_pos_interp(struct qvl_backend *backend, const struct qvl
     for (int64_t g = 0; g < args->grid_count; g++) {
         const struct qvl_grid *grid = &args->grids[g];
         int64_t patches = grid->h * grid->w;
-#pragma omp parallel for num_threads(state->threads) schedule(static)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, patches *dim)) schedule(static)
         for (int64_t p = 0; p < patches; p++)
             interpolate(state->simd, args, grid, side, p, work + qvl_cpu_thread() * 2 * dim,
                         qvl_cpu_at(&args->y, row + p));

@@ -42,7 +42,7 @@ enum qvl_status qvl_cpu_rope(struct qvl_backend *backend, const struct qvl_rope_
     QVL_TRY(qvl_rope_check(args, error));
     QVL_TRY(qvl_cpu_no_cond(args->cond, "rope", error));
     CPU_SCRATCH(state, work, state->threads * each * 4, error);
-#pragma omp parallel for num_threads(state->threads) schedule(static)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, qvl_tensor_count(&args->x))) schedule(static)
     for (int64_t i = 0; i < n; i++)
         rope_row(state->simd, args, i, work + qvl_cpu_thread() * each);
     return QVL_OK;

@@ -111,7 +111,7 @@ enum qvl_status qvl_cpu_mrope_table(struct qvl_backend *backend, const struct qv
     CPU_SCRATCH(state, frequency, dim * 8, error);
     CPU_SCRATCH(state, rows, dim * 4 * state->threads, error);
     fill_frequencies(args, frequency);
-#pragma omp parallel for num_threads(state->threads) schedule(static)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, 16 * n * dim)) schedule(static)
     for (int64_t i = 0; i < n; i++) {
         float *own = rows + qvl_cpu_thread() * dim;
         mrope_row(state->simd, args, frequency, factor, i, own, own + dim / 2);
@@ -139,7 +139,7 @@ static void vision_grid(const struct cpu_state *state, const struct qvl_vision_r
 {
     int64_t patches = grid->h * grid->w;
     size_t bytes = (size_t)args->cos.shape[1] * sizeof(float);
-#pragma omp parallel for num_threads(state->threads) schedule(static)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, 16 * patches * args->head_dim)) schedule(static)
     for (int64_t p = 0; p < patches; p++) {
         int64_t y, x;
         qvl_cpu_patch_place(grid, args->merge, p, &y, &x);

@@ -1,15 +1,22 @@
 /* Scratch memory: a stack of blocks that grows to the largest need of a call and is then kept. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cpu_state.h"
 
 #define SMALLEST_BLOCK ((size_t)1 << 20)
 
+int64_t qvl_cpu_machine_bytes(void)
+{
+    return (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE);
+}
+
 void *qvl_cpu_memory(int64_t bytes)
 {
-    int64_t rounded = (bytes + CPU_ALIGNMENT - 1) / CPU_ALIGNMENT * CPU_ALIGNMENT;
-    if (bytes < 0 || bytes > INT64_MAX - CPU_ALIGNMENT)
+    int64_t rounded;
+    if (bytes < 0 || bytes > qvl_cpu_machine_bytes())
         return NULL;
+    rounded = (bytes + CPU_ALIGNMENT - 1) / CPU_ALIGNMENT * CPU_ALIGNMENT;
     return aligned_alloc(CPU_ALIGNMENT, (size_t)(rounded ? rounded : CPU_ALIGNMENT));
 }
 
@@ -54,8 +61,8 @@ void *qvl_cpu_scratch(struct cpu_state *state, int64_t bytes, struct qvl_error *
     char *data;
     if (bytes < 0 || !find_room(scratch, rounded)) {
         (void)qvl_fail(error, QVL_NO_MEMORY,
-                       "cpu: cannot allocate %lld bytes of working memory; use shorter chunks",
-                       (long long)bytes);
+                       "cpu: needs %lld bytes of working memory, the machine has %lld; use shorter chunks",
+                       (long long)bytes, (long long)qvl_cpu_machine_bytes());
         return NULL;
     }
     block = &scratch->block[scratch->current];

@@ -31,7 +31,7 @@ enum qvl_status qvl_cpu_softmax(struct qvl_backend *backend, const struct qvl_so
     QVL_TRY(qvl_softmax_check(args, error));
     QVL_TRY(qvl_cpu_no_cond(args->cond, "softmax", error));
     CPU_SCRATCH(state, work, state->threads * columns * 4, error);
-#pragma omp parallel for num_threads(state->threads) schedule(static)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, n *columns)) schedule(static)
     for (int64_t i = 0; i < n; i++) {
         float *values = work + qvl_cpu_thread() * columns;
         state->simd->load(args->x.dtype, qvl_cpu_at(&args->x, i), values, columns);

@@ -6,7 +6,7 @@ static void route(void **state)
     struct test_backends *backends = *state;
     test_seed(41);
     for (int t = 0; t < 3; t++) {
-        enum { N = 17, EXPERTS = 20, TOP = 3 };
+        enum { N = 650, EXPERTS = 20, TOP = 3 };
         struct test_tensor logits = test_random(test_dtypes[t], 2, (int64_t[]){N, EXPERTS}, 2, 2.0);
         struct test_tensor weights = test_tensor(test_dtypes[t], 2, (int64_t[]){N, TOP}, 1);
         int32_t chosen[N * TOP], other[N * TOP];
@@ -138,7 +138,7 @@ static void wide_experts(void **state)
     test_seed(43);
     for (int t = 0; t < 2; t++)
         for (int64_t n = 2; n <= 6; n += 4) {
-            enum { HIDDEN = 530, INNER = 300 };
+            enum { HIDDEN = 530, INNER = 310 };
             enum qvl_dtype dtype = test_dtypes[t];
             struct test_tensor x = test_random(dtype, 2, (int64_t[]){n, HIDDEN}, 0, 1.0);
             struct test_tensor gate_up = test_random(dtype, 3, (int64_t[]){1, HIDDEN, 2 * INNER}, 0, 0.05);
@@ -194,7 +194,7 @@ static void combine(void **state)
     struct test_backends *backends = *state;
     test_seed(44);
     for (int t = 0; t < 3; t++)
-        for (int64_t n = 0; n <= 9; n += 3) {
+        for (int64_t n = 0; n <= 250; n += 125) {
             struct test_tensor x = test_random(test_dtypes[t], 3, (int64_t[]){n, 4, 37}, 3, 1.0);
             struct test_tensor w = test_random(test_dtypes[t], 2, (int64_t[]){n, 4}, 1, 0.3);
             struct test_tensor y = test_tensor(test_dtypes[t], 2, (int64_t[]){n, 37}, 2);

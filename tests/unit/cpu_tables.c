@@ -1,8 +1,8 @@
 /* The cpu backend's rotary tables, position interpolation and embedding lookup. */
 #include "cpu_test.h"
 
-static const struct qvl_grid grids[3] = {{2, 4, 6}, {1, 10, 2}, {3, 2, 2}};
-#define PATCHES (2 * 24 + 20 + 3 * 4)
+static const struct qvl_grid grids[3] = {{2, 4, 6}, {1, 10, 4}, {1, 42, 40}};
+#define PATCHES (2 * 24 + 40 + 42 * 40)
 
 static void positions(int64_t *to, int64_t n, int64_t stride, int64_t scale)
 {
@@ -16,7 +16,7 @@ static void positions(int64_t *to, int64_t n, int64_t stride, int64_t scale)
 static void text_tables(void **state)
 {
     struct test_backends *backends = *state;
-    enum { N = 11, STRIDE = 13 };
+    enum { N = 17, STRIDE = 19 };
     const int64_t scales[] = {1, 977, 95000};
     int64_t where[3 * STRIDE];
     for (int variant = 0; variant < 24; variant++) {
