@@ -2,48 +2,53 @@
 
 #include "base/memory.h"
 
-static int64_t larger(int64_t a, int64_t b)
+static int64_t chunk_row_bytes(const struct qvl_text_config *text, int64_t width)
 {
-    return a > b ? a : b;
+    const int64_t q = text->heads * text->head_dim, kv = text->kv_heads * text->head_dim;
+    bool dense = false, moe = false;
+    for (int64_t layer = 0; layer < text->layers; layer++) {
+        moe = moe || text->moe_layer[layer];
+        dense = dense || !text->moe_layer[layer];
+    }
+    int64_t bytes = (2 * text->hidden + 2 * q + 2 * kv + text->head_dim) * width;
+    if (dense)
+        bytes += 2 * text->intermediate * width;
+    if (moe) /* the backend's gate, up and product of each chosen expert included */
+        bytes += (text->experts + text->experts_per_token * (1 + text->hidden + 3 * text->moe_intermediate)) *
+                     width +
+                 text->experts_per_token * 4;
+    return bytes;
 }
 
-/* Buffers of one decoder layer for n rows: residual, normed input, q, k, v, attention output, then the MLP.
- */
-static int64_t text_elements(const struct qvl_text_config *text, int64_t n)
+static int64_t patch_row_bytes(const struct qvl_vision_config *vision)
 {
-    int64_t q = text->heads * text->head_dim, kv = text->kv_heads * text->head_dim;
-    int64_t attention = 2 * q + 2 * kv + text->hidden;
-    int64_t dense = 2 * text->intermediate + text->hidden;
-    /* router logits, then per chosen expert gate|up, product, output */
-    int64_t moe = text->experts + text->experts_per_token * (3 * text->moe_intermediate + text->hidden);
-    int64_t mlp = text->experts > 0 ? larger(dense, moe) : dense;
-    return n * (2 * text->hidden + text->head_dim + larger(attention, mlp));
+    return vision->channels * vision->temporal_patch * vision->patch * vision->patch * 4;
 }
 
-/* Buffers of one vision block for p patches, and the features that stay until the decoder takes them. */
-static int64_t vision_elements(const struct qvl_vision_config *vision, int64_t patches)
+static int64_t vision_bytes(const struct qvl_vision_config *vision, const struct qvl_memory_request *request,
+                            int64_t width)
 {
-    int64_t attention = 4 * vision->hidden;
-    int64_t mlp = 2 * vision->intermediate;
-    int64_t features = (1 + vision->deepstack_count) * vision->out_hidden / (vision->merge * vision->merge);
-    return patches * (3 * vision->hidden + larger(attention, mlp) + features);
+    const int64_t all = request->patches;
+    const int64_t at_once =
+        request->patches_at_once > 0 && request->patches_at_once < all ? request->patches_at_once : all;
+    const int64_t tower =
+        (6 * vision->hidden + vision->intermediate) * width + 4 * vision->head_dim + patch_row_bytes(vision);
+    const int64_t tokens = all / (vision->merge * vision->merge);
+    return at_once * tower + all * patch_row_bytes(vision) +
+           tokens * (1 + vision->deepstack_count) * vision->out_hidden * width;
 }
 
 struct qvl_memory_estimate qvl_memory_estimate(const struct qvl_model_config *config,
                                                const struct qvl_memory_request *request)
 {
     const struct qvl_text_config *text = &config->text;
-    const struct qvl_vision_config *vision = &config->vision;
     const int64_t width = (int64_t)qvl_dtype_bytes(request->storage);
-    const int64_t row = vision->channels * vision->temporal_patch * vision->patch * vision->patch;
     struct qvl_memory_estimate estimate;
     estimate.weights = qvl_model_count_parameters(config).total * (int64_t)qvl_dtype_bytes(request->weights);
     estimate.cache = 2 * text->layers * text->kv_heads * text->head_dim * request->context * width;
-    /* patch rows are float32 and there once for the caller, the text rows of the visual tokens included */
     estimate.activations =
-        (text_elements(text, request->chunk) + vision_elements(vision, request->patches)) * width +
-        request->patches * row * 4;
-    estimate.logits = request->logits * text->vocab * 4;
+        request->chunk * chunk_row_bytes(text, width) + vision_bytes(&config->vision, request, width);
+    estimate.logits = request->logits * text->vocab * (4 + width);
     estimate.total = estimate.weights + estimate.cache + estimate.activations + estimate.logits;
     return estimate;
 }

@@ -5,16 +5,23 @@
 #include "model/config.h"
 
 struct qvl_memory_request {
-    enum qvl_dtype weights; /* type the weights are kept in */
-    enum qvl_dtype storage; /* type of activations and KV cache */
-    int64_t context;        /* cache rows of all sequences together */
-    int64_t chunk;          /* most rows in one prefill call */
-    int64_t patches;        /* most vision patches in one call; 0: text only */
-    int64_t logits;         /* rows of float32 logits held at once */
+    enum qvl_dtype weights;  /* type the weights are kept in */
+    enum qvl_dtype storage;  /* type of activations and KV cache */
+    int64_t context;         /* cache rows of all sequences together */
+    int64_t chunk;           /* most rows in one prefill call */
+    int64_t patches;         /* vision patches of all images and videos; 0: text only */
+    int64_t patches_at_once; /* most that pass the tower together; 0: all */
+    int64_t logits;          /* rows of logits made by one call */
 };
 
-/* Bytes. Activations are the largest set of buffers alive at once in a decoder layer or vision block, plus
- * the DeepStack features and patch rows of the call. */
+/* Bytes, with the scratch tensors of the model (model/workspace.h), which all stay between calls. H, D text
+ * and vision width, q = heads*d, kv = kv_heads*d, F, Fm MLP widths, E experts, k chosen, w bytes of storage:
+ * cache        2 * layers * kv * w a context row
+ * activations  (2H + 2q + 2kv + d) w a chunk row, with 2F w if a layer is dense and
+ *              (E + k (1 + H + 3 Fm)) w + 4k if a layer is MoE;
+ *              (6D + I) w + 4 d_vision + 4 C*T*P*P a patch in the tower;
+ *              (1 + deepstack) H w / merge^2 + 4 C*T*P*P a patch of the prompt
+ * logits       vocab * (4 + w) a row */
 struct qvl_memory_estimate {
     int64_t weights, cache, activations, logits, total;
 };

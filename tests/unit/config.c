@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/random.h"
 #include "datasets/model_tables.h"
 #include "model/config.h"
 
@@ -463,6 +464,36 @@ static void folders(void **state)
     assert_int_equal(config.text.vocab, 99);
 }
 
+/* Damaged texts: read or refused with the file's name, never a crash, and sizes stay within the limits. */
+static void damaged_texts(void **state)
+{
+    (void)state;
+    static const char characters[] = "0123456789-.eE[]{},:\"tfn";
+    const uint64_t seed = 11;
+    char text[sizeof base];
+    int read = 0;
+    print_message("seed %llu\n", (unsigned long long)seed);
+    for (uint64_t i = 0; i < 20000; i++) {
+        struct qvl_error error = {0};
+        memcpy(text, base, sizeof base);
+        for (uint64_t c = 0; c <= i % 3; c++)
+            text[qvl_random_below(seed, i, 2 * c, sizeof base - 1)] =
+                characters[qvl_random_below(seed, i, 2 * c + 1, sizeof characters - 1)];
+        enum qvl_status status =
+            qvl_model_config_parse(text, sizeof base - 1, "config.json", &config, &error);
+        if (status != QVL_OK) {
+            assert_int_equal(status, QVL_BAD_INPUT);
+            assert_int_equal(strncmp(error.message, "config.json: ", 13), 0);
+            continue;
+        }
+        read++;
+        assert_true(qvl_model_count_parameters(&config).total > 0);
+        assert_in_range(config.text.layers, 1, QVL_MAX_LAYERS);
+        assert_in_range(config.vision.deepstack_count, 0, QVL_MAX_DEEPSTACK);
+    }
+    assert_in_range(read, 500, 15000); /* both outcomes are exercised */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -478,6 +509,7 @@ int main(void)
         cmocka_unit_test(refused_architectures),
         cmocka_unit_test(refused_text),
         cmocka_unit_test(refused_vision_and_tokens),
+        cmocka_unit_test(damaged_texts),
         cmocka_unit_test(quantised_is_remembered),
         cmocka_unit_test_setup_teardown(generation, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(folders, make_folder, remove_folder),

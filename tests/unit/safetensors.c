@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/random.h"
 #include "base/safetensors.h"
 
 static char folder[64];
@@ -239,12 +239,64 @@ static void write_refusals(void **state)
     assert_false(qvl_file_exists(path)); /* and the teardown finds the folder empty */
 }
 
+/* Damaged files: the reader refuses or reads them, and every byte it hands out is inside the file. */
+static void damaged_files(void **state)
+{
+    (void)state;
+    static const char header[] = "{\"__metadata__\":{\"format\":\"pt\"},"
+                                 "\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+                                 "\"b\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[24,27]}}";
+    static const char digits[] = "0123456789-.eE[]{},:\"\\";
+    const uint64_t seed = 7;
+    int opened = 0;
+    uint8_t good[8 + sizeof header - 1 + 27] = {sizeof header - 1}, bytes[sizeof good];
+    memcpy(good + 8, header, sizeof header - 1);
+    print_message("seed %llu\n", (unsigned long long)seed);
+    for (uint64_t i = 0; i < 1000; i++) {
+        memcpy(bytes, good, sizeof good);
+        size_t size = sizeof good;
+        uint64_t changes = qvl_random_below(seed, i, 0, 3);
+        for (uint64_t c = 0; c < changes; c++) {
+            size_t at = (size_t)qvl_random_below(seed, i, 3 * c + 1, 8 + sizeof header - 1);
+            uint64_t value = qvl_random_bits(seed, i, 3 * c + 2);
+            bytes[at] = i % 2 ? (uint8_t)value : (uint8_t)digits[value % (sizeof digits - 1)];
+        }
+        if (i % 5 == 0)
+            size = (size_t)qvl_random_below(seed, i, 99, sizeof good);
+        FILE *out = fopen(path, "wb");
+        assert_int_equal(fwrite(bytes, 1, size, out), size);
+        fclose(out);
+        struct qvl_error error = {0};
+        struct qvl_safetensors *file = NULL;
+        enum qvl_status status = qvl_safetensors_open(path, &file, &error);
+        if (status != QVL_OK) {
+            assert_int_equal(status, QVL_BAD_INPUT);
+            assert_non_null(strstr(error.message, path));
+            continue;
+        }
+        opened++;
+        uint64_t sum = 0, total = 0;
+        for (int64_t t = 0; t < file->count; t++) {
+            const struct qvl_array *array = &file->entries[t].array;
+            size_t count = (size_t)qvl_array_count(array) * qvl_dtype_bytes(array->dtype);
+            total += count;
+            for (size_t k = 0; k < count; k++)
+                sum += ((const uint8_t *)array->data)[k];
+        }
+        assert_in_range(total, 0, sizeof good);
+        assert_in_range(sum, 0, 255 * sizeof good);
+        qvl_safetensors_close(file);
+    }
+    assert_in_range(opened, 50, 900); /* both outcomes are exercised */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_and_finds, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_lying_headers, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_lying_tensors, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(damaged_files, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(writes_what_it_reads, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(write_refusals, make_folder, remove_folder),
     };

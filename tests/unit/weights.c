@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/safetensors.h"
 #include "datasets/checkpoint.h"
+#include "datasets/model_tables.h"
 #include "model/memory.h"
 #include "model/weights.h"
 
@@ -510,31 +511,43 @@ static void index_and_shards_disagree(void **state)
 #undef MAP
 }
 
+/* The 2B model in bf16 by hand: 28 layers of 8 kv heads of 128, H 2048, q 2048, kv 1024, F 6144; D 1024, I
+ * 4096, vision head 64, patch rows of 1536 values. */
 static void memory_estimate(void **state)
 {
     (void)state;
+    const struct qvl_model_table *table = qvl_model_table_find("qwen3-vl-2b");
     struct qvl_error error = {0};
-    use_spec("dense-untied-gqa3");
-    write_checkpoint();
-    const struct qvl_memory_request none = {.weights = QVL_BF16, .storage = QVL_F32};
-    struct qvl_memory_estimate zero = qvl_memory_estimate(&config, &none);
-    assert_true(zero.weights == 2 * qvl_model_count_parameters(&config).total);
-    assert_true(zero.cache == 0 && zero.activations == 0 && zero.logits == 0);
-    assert_true(zero.total == zero.weights);
-
-    const struct qvl_memory_request request = {
-        .weights = QVL_F32, .storage = QVL_BF16, .context = 1000, .chunk = 70, .patches = 300, .logits = 4};
+    assert_int_equal(qvl_model_config_parse(table->json, table->size, "2b", &config, &error), QVL_OK);
+    struct qvl_memory_request request = {.weights = QVL_BF16,
+                                         .storage = QVL_BF16,
+                                         .context = 1000,
+                                         .chunk = 70,
+                                         .patches = 400,
+                                         .patches_at_once = 300,
+                                         .logits = 3};
     struct qvl_memory_estimate e = qvl_memory_estimate(&config, &request);
-    assert_true(e.cache == 2 * 3 * config.text.kv_heads * config.text.head_dim * 1000 * 2);
-    assert_true(e.logits == 4 * config.text.vocab * 4);
-    assert_true(e.activations > 300 * 1536 * 4 + 70 * 2 * config.text.hidden * 2);
+    const int64_t row = (2 * 2048 + 2 * 2048 + 2 * 1024 + 128 + 2 * 6144) * 2;
+    const int64_t tower = (6 * 1024 + 4096) * 2 + 4 * 64 + 4 * 1536;
+    assert_true(e.weights == 2 * INT64_C(2127532032));
+    assert_true(e.cache == 1000 * 2 * 28 * 1024 * 2);
+    assert_true(e.activations == 70 * row + 300 * tower + 400 * 4 * 1536 + 100 * 4 * 2048 * 2);
+    assert_true(e.logits == 3 * 151936 * 6);
     assert_true(e.total == e.weights + e.cache + e.activations + e.logits);
+
+    /* all at once when not limited; f32 activations over bf16 weights */
+    request.patches_at_once = 0;
+    assert_true(qvl_memory_estimate(&config, &request).activations == e.activations + 100 * tower);
+    request.storage = QVL_F32;
+    assert_true(qvl_memory_estimate(&config, &request).cache == 2 * e.cache);
+    assert_true(qvl_memory_estimate(&config, &request).weights == e.weights);
 
     assert_int_equal(qvl_memory_check(&e, e.total, &error), QVL_OK);
     assert_int_equal(qvl_memory_check(&e, e.total - 1, &error), QVL_NO_MEMORY);
     char message[160];
-    snprintf(message, sizeof message, "not enough memory: needed %lld bytes (weights %lld, cache %lld,",
-             (long long)e.total, (long long)e.weights, (long long)e.cache);
+    snprintf(message, sizeof message,
+             "not enough memory: needed %lld bytes (weights 4255064064, cache 114688000,",
+             (long long)e.total);
     assert_non_null(strstr(error.message, message));
     snprintf(message, sizeof message, "available %lld;", (long long)(e.total - 1));
     assert_non_null(strstr(error.message, message));
@@ -544,6 +557,19 @@ static void memory_estimate(void **state)
     assert_true(available > (int64_t)1 << 20 && available < (int64_t)1 << 50);
     const struct qvl_memory_estimate huge = {.total = (int64_t)1 << 50};
     assert_int_equal(qvl_memory_check(&huge, -1, &error), QVL_NO_MEMORY);
+}
+
+/* 30B-A3B, no dense layer: E 128, k 8, Fm 768, H 2048, q 4096, kv 512. */
+static void memory_estimate_moe(void **state)
+{
+    (void)state;
+    const struct qvl_model_table *table = qvl_model_table_find("qwen3-vl-30b-a3b");
+    assert_int_equal(qvl_model_config_parse(table->json, table->size, "30b", &config, NULL), QVL_OK);
+    const struct qvl_memory_request request = {.weights = QVL_BF16, .storage = QVL_F32, .chunk = 5};
+    struct qvl_memory_estimate e = qvl_memory_estimate(&config, &request);
+    const int64_t row = (2 * 2048 + 2 * 4096 + 2 * 512 + 128 + 128 + 8 * (1 + 2048 + 3 * 768)) * 4 + 8 * 4;
+    assert_true(e.activations == 5 * row);
+    assert_true(e.cache == 0 && e.logits == 0);
 }
 
 int main(void)
@@ -560,7 +586,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(unsupported, make_root, remove_root),
         cmocka_unit_test_setup_teardown(bad_files, make_root, remove_root),
         cmocka_unit_test_setup_teardown(index_and_shards_disagree, make_root, remove_root),
-        cmocka_unit_test_setup_teardown(memory_estimate, make_root, remove_root),
+        cmocka_unit_test(memory_estimate),
+        cmocka_unit_test(memory_estimate_moe),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
