@@ -33,14 +33,17 @@ static enum qvl_status check(const struct qvl_sampling *sampling, int64_t total,
 
 static enum qvl_status allocate(int64_t count, int64_t **indices, struct qvl_error *error)
 {
-    if (count > MAX_SELECTED)
-        return qvl_fail(error, QVL_BAD_INPUT,
-                        "%lld frames selected; at most %lld are possible: lower fps or "
-                        "num_frames",
-                        (long long)count, (long long)MAX_SELECTED);
+    if (count > MAX_SELECTED) {
+        qvl_fail(error, QVL_BAD_INPUT,
+                 "%lld frames selected; at most %lld are possible: lower fps or num_frames", (long long)count,
+                 (long long)MAX_SELECTED);
+        return QVL_BAD_INPUT;
+    }
     *indices = malloc((size_t)count * sizeof **indices);
-    if (!*indices)
-        return qvl_fail(error, QVL_NO_MEMORY, "no memory for %lld frame indices", (long long)count);
+    if (!*indices) {
+        qvl_fail(error, QVL_NO_MEMORY, "no memory for %lld frame indices", (long long)count);
+        return QVL_NO_MEMORY;
+    }
     return QVL_OK;
 }
 

@@ -16,7 +16,7 @@ struct buffer {
 
 static enum qvl_status append(struct buffer *buffer, const char *text, size_t size, struct qvl_error *error)
 {
-    if (buffer->size + size + 1 > buffer->capacity) {
+    if (!buffer->data || buffer->size + size + 1 > buffer->capacity) {
         size_t capacity = 2 * (buffer->size + size + 1);
         char *grown = realloc(buffer->data, capacity);
         if (!grown)
@@ -112,15 +112,18 @@ static struct placeholder_counts count_placeholders(const char *text, const char
 static enum qvl_status check_counts(const struct placeholder_counts *counts, const struct qvl_visual *visuals,
                                     int64_t count, struct qvl_error *error)
 {
+    int64_t video_pads = counts->bare + counts->triples;
     int64_t videos = 0;
+    int64_t images;
     for (int64_t i = 0; i < count; i++)
         videos += visuals[i].is_video;
-    if (counts->images != count - videos)
+    images = count - videos;
+    if (counts->images != images)
         return qvl_fail(error, QVL_BAD_INPUT, "the prompt has %lld %s placeholders for %lld images",
-                        (long long)counts->images, IMAGE_PAD, (long long)(count - videos));
-    if (counts->bare + counts->triples != videos)
+                        (long long)counts->images, IMAGE_PAD, (long long)images);
+    if (video_pads != videos)
         return qvl_fail(error, QVL_BAD_INPUT, "the prompt has %lld %s placeholders for %lld videos",
-                        (long long)(counts->bare + counts->triples), VIDEO_PAD, (long long)videos);
+                        (long long)video_pads, VIDEO_PAD, (long long)videos);
     return QVL_OK;
 }
 

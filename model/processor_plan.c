@@ -97,8 +97,8 @@ static enum qvl_status size_video_hf(const struct qvl_processor *processor,
     if (limits->max_pixels >= 0 || limits->total_pixels >= 0)
         max_pixels = fmin(given_or(limits->max_pixels, INFINITY), given_or(limits->total_pixels, INFINITY));
     if (medium->cap_pixels_per_frame) {
-        double frame = fmin((double)medium->max_video_tokens * factor * factor,
-                            (double)((int64_t)max_pixels / visual->frames));
+        int64_t share = (int64_t)max_pixels / visual->frames;
+        double frame = fmin((double)medium->max_video_tokens * factor * factor, (double)share);
         max_pixels = frames * fmax(frame, trunc(min_pixels * CAP_MARGIN));
     }
     return set_size(processor, visual->frames, min_pixels, max_pixels, visual, error);

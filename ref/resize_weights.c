@@ -117,12 +117,12 @@ static enum qvl_status fill_fixed(struct qvl_resize_axis *axis, enum qvl_resize_
                                   struct qvl_error *error)
 {
     bool torchvision = method == QVL_RESIZE_TORCHVISION_U8;
-    double *weights = malloc((size_t)(axis->out * axis->taps) * sizeof *weights);
+    int64_t entries = axis->out * axis->taps;
+    double *weights = malloc((size_t)entries * sizeof *weights);
     double largest = 0.0;
 
     if (!weights)
-        return qvl_fail(error, QVL_NO_MEMORY, "resize: no memory for %lld weights",
-                        (long long)(axis->out * axis->taps));
+        return qvl_fail(error, QVL_NO_MEMORY, "resize: no memory for %lld weights", (long long)entries);
     for (int64_t o = 0; o < axis->out; o++) {
         weights_f64(axis, torchvision ? cubic_torch : cubic_pillow, o, weights + o * axis->taps);
         for (int64_t j = 0; j < axis->count[o]; j++)

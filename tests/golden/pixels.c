@@ -27,17 +27,23 @@ struct text {
     size_t size, capacity;
 };
 
-static void add_text(struct text *text, const char *format, ...)
+static void add_text(struct text *text, const char *piece)
 {
-    va_list arguments;
-    if (text->capacity - text->size < 128) {
-        text->capacity = 2 * text->capacity + 4096;
+    size_t length = strlen(piece);
+    if (text->capacity - text->size <= length) {
+        text->capacity = 2 * text->capacity + length + 4096;
         text->data = realloc(text->data, text->capacity);
         assert_non_null(text->data);
     }
-    va_start(arguments, format);
-    text->size += (size_t)vsnprintf(text->data + text->size, 128, format, arguments);
-    va_end(arguments);
+    memcpy(text->data + text->size, piece, length + 1);
+    text->size += length;
+}
+
+static void add_number(struct text *text, int64_t number, const char *behind)
+{
+    char piece[32];
+    snprintf(piece, sizeof piece, "%lld%s", (long long)number, behind);
+    add_text(text, piece);
 }
 
 /* ---- resize ---- */
@@ -177,17 +183,17 @@ static void check_sizes(const struct qvl_json *set, uint64_t seed, int64_t *erro
             struct qvl_smart_resize_args args = size_case(seed, i, video, (enum qvl_size_rule)profile);
             args.out_height = &height;
             args.out_width = &width;
-            if (qvl_ref_pixel_ops.smart_resize(&args, &error) == QVL_OK)
-                add_text(&text, "%lld %lld\n", (long long)height, (long long)width);
-            else
+            if (qvl_ref_pixel_ops.smart_resize(&args, &error) == QVL_OK) {
+                add_number(&text, height, " ");
+                add_number(&text, width, "\n");
+            } else {
                 add_text(&text, "error\n");
+                ++*errors;
+            }
         }
         if (!same_hash(text.data, text.size, hash->valuestring, SHORT_HASH))
             fail_msg("%s %s: cases %llu to %llu differ", name, video ? "video" : "image",
                      (unsigned long long)i - (unsigned long long)block, (unsigned long long)i - 1);
-        for (const char *line = text.data; (line = strstr(line, "error")) && line < text.data + text.size;
-             line++)
-            ++*errors;
     }
     assert_true(i >= 20000);
     free(text.data);
@@ -229,12 +235,11 @@ static void describe_selection(struct text *text, enum qvl_profile profile,
     }
     MUST(qvl_timestamps(indices, count, 2, source_fps, &stamps, &stamp_count, &error));
     for (int64_t i = 0; i < count; i++)
-        add_text(text, i ? ",%lld" : "%lld", (long long)indices[i]);
-    add_text(text, "|");
+        add_number(text, indices[i], i + 1 < count ? "," : "|");
     for (int64_t j = 0; j < stamp_count; j++) {
         char stamp[QVL_TIMESTAMP_BYTES];
         qvl_timestamp_text(stamps[j], stamp);
-        add_text(text, "%s", stamp);
+        add_text(text, stamp);
     }
     add_text(text, "\n");
     free(stamps);

@@ -94,7 +94,7 @@ static void check_rows(const struct qvl_json *entry, const char *folder,
 {
     struct qvl_processor_options options = {0};
     struct qvl_processor *processor;
-    char *listed[MAX_LISTED];
+    char *listed[MAX_LISTED] = {NULL};
     struct qvl_media_item item = item_of(entry, listed);
     const char *name = item.path ? item.path : listed[0];
     char *joined = NULL;
