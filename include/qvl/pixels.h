@@ -40,7 +40,8 @@ enum qvl_resize_method {
 };
 
 /* Bicubic (a = -0.5), antialiased resize of interleaved RGB (facts 1.5). src [height][width][3],
- * dst [out_height][out_width][3] caller's memory. Equal sizes copy. */
+ * dst [out_height][out_width][3] caller's memory. Equal sizes copy. All methods are byte-equal to the named
+ * library on x86 with AVX2 or better, except QVL_RESIZE_TORCHVISION_F32 to a width of 1. */
 struct qvl_resize_args {
     enum qvl_resize_method method;
     const uint8_t *src;

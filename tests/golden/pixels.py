@@ -418,12 +418,14 @@ def hf_files(name, processor):
 
 def hf4_files():
     from transformers import Qwen2VLImageProcessorFast
-    return hf_files("hf4", Qwen2VLImageProcessorFast(**image_processor_kwargs(dict(RELEASED[False]))))
+    processor = Qwen2VLImageProcessorFast(**image_processor_kwargs(dict(RELEASED[False])))
+    return {**hf_files("hf4", processor), "prompts": hf_prompt("hf4", processor)}
 
 
 def hf5_files():
     from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
-    return hf_files("hf5", Qwen2VLImageProcessor(**image_processor_kwargs(dict(RELEASED[False]))))
+    processor = Qwen2VLImageProcessor(**image_processor_kwargs(dict(RELEASED[False])))
+    return {**hf_files("hf5", processor), "prompts": hf_prompt("hf5", processor)}
 
 
 def qvu_files():
@@ -450,7 +452,53 @@ def qvu_files():
         image = qvu.fetch_image({"image": os.path.join(GOLDEN, file)}, 16)
         result = processor(images=[image], do_resize=False, return_tensors="pt")
         made["committed"].append(entry("qvu", {}, file, result["pixel_values"], result["image_grid_thw"][0]))
-    return made
+    return {**made, "prompts": qvu_prompt()}
+
+
+# ---- whole prompts: the processors with the small tokenizer of tests/golden/tokenizer ----
+
+PARTS = [("image", "media/jpeg_420.jpg"), ("text", "What is this? "), ("video", "pixels/bt601_untagged.mp4"),
+         ("text", " na\u00efve 12<|vision_end|>"), ("image", "media/png_rgb8.png"), ("video", "media/h264_ntsc.mp4")]
+
+
+def whole_processor(image_processor):
+    from transformers import AutoTokenizer
+    from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
+    from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
+    video_processor = Qwen3VLVideoProcessor(size=dict(RELEASED[True]), image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    return Qwen3VLProcessor(image_processor, AutoTokenizer.from_pretrained(os.path.join(GOLDEN, "tokenizer")),
+                            video_processor)
+
+
+def prompt_entry(name, processor, images, videos, **kwargs):
+    shown = {"image": "<|vision_start|><|image_pad|><|vision_end|>", "video": "<|vision_start|><|video_pad|><|vision_end|>"}
+    text = "".join(value if kind == "text" else shown[kind] for kind, value in PARTS)
+    text = f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+    content = [{"type": kind, kind: value} for kind, value in PARTS]
+    result = processor(text=[text], images=images, videos=videos, return_tensors="pt", **kwargs)
+    return {"profile": name, "messages": json.dumps([{"role": "user", "content": content}]),
+            "ids": result["input_ids"][0].tolist()}
+
+
+def of_kind(wanted):
+    return [os.path.join(GOLDEN, value) for kind, value in PARTS if kind == wanted]
+
+
+def hf_prompt(name, image_processor):
+    processor = whole_processor(image_processor)
+    return [prompt_entry(name, processor, image_processor.fetch_images(of_kind("image")), of_kind("video"))]
+
+
+def qvu_prompt():
+    from qwen_vl_utils import vision_process as qvu
+    from transformers import Qwen2VLImageProcessorFast
+    qvu.get_video_reader_backend = lambda: "torchcodec"
+    images = [qvu.fetch_image({"image": path}, 16) for path in of_kind("image")]
+    videos, metadata = zip(*(qvu.fetch_video({"video": path}, 16, return_video_metadata=True)
+                             for path in of_kind("video")))
+    processor = whole_processor(Qwen2VLImageProcessorFast(**image_processor_kwargs(dict(RELEASED[False]))))
+    return [prompt_entry("qvu", processor, images, list(videos), video_metadata=list(metadata), do_resize=False,
+                         do_sample_frames=False)]
 
 
 # ---- the pieces of other environments ----
@@ -510,7 +558,7 @@ def main():
     save("rows.json", {"made_with": made_with, "rows": hf4_rows() + hf5["rows"] + old["rows"]})
     files = [hf4_files(), hf5["files"], old["files"]]
     save("files.json", {"made_with": made_with, **{key: [e for made in files for e in made[key]]
-                                                   for key in ("committed", "samples")}})
+                                                   for key in ("committed", "samples", "prompts")}})
 
 
 if __name__ == "__main__":
