@@ -36,7 +36,7 @@ static const struct qvl_checkpoint_spec presets[] = {
     {
         .name = "dense-untied-gqa3",
         .about = "dense, own head, 3 query heads a key head, odd head dimension of the tower",
-        .seed = 1,
+        .seed = 45,
         .hidden = 88,
         .ffn = 184,
         .layers = 5,
@@ -59,7 +59,7 @@ static const struct qvl_checkpoint_spec presets[] = {
     {
         .name = "moe",
         .about = "13 experts, 6 a token, layer 1 dense",
-        .seed = 1,
+        .seed = 32,
         .hidden = 72,
         .ffn = 136,
         .layers = 5,
@@ -110,7 +110,7 @@ static const struct qvl_checkpoint_spec presets[] = {
     {
         .name = "head16",
         .about = "head dimension 16 with sections 4/2/2, tied head",
-        .seed = 1,
+        .seed = 2,
         .hidden = 104,
         .ffn = 144,
         .layers = 4,
@@ -134,7 +134,7 @@ static const struct qvl_checkpoint_spec presets[] = {
     {
         .name = "yarn",
         .about = "YaRN, factor 3 over 4096 positions",
-        .seed = 1,
+        .seed = 5,
         .hidden = 96,
         .ffn = 208,
         .layers = 3,

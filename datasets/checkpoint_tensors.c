@@ -14,7 +14,8 @@ static const float bias_scale = 0.3f;
 static const float norm_spread = 0.25f;
 static const float query_norm_mean = 2.0f; /* text scores with deviation 2 */
 static const float table_scale = 0.5f;     /* position table, as large as the patch embedding */
-static const double logit_deviation = 3.0;
+/* A tied head sees the token's own embedding in the residual stream: with a larger one it would repeat it. */
+static const double logit_deviation = 3.0, tied_logit_deviation = 0.5;
 
 static struct checkpoint_tensor *add(struct checkpoint_tensors *tensors, const char *prefix, const char *name,
                                      int32_t rank, const int64_t *shape)
@@ -177,7 +178,8 @@ static void add_layers(const struct qvl_checkpoint_spec *spec, struct checkpoint
 enum qvl_status checkpoint_tensors_list(const struct qvl_checkpoint_spec *spec,
                                         struct checkpoint_tensors *tensors, struct qvl_error *error)
 {
-    float head_scale = (float)(logit_deviation / sqrt((double)spec->hidden));
+    double deviation = spec->tied ? tied_logit_deviation : logit_deviation;
+    float head_scale = (float)(deviation / sqrt((double)spec->hidden));
     *tensors = (struct checkpoint_tensors){.items = NULL};
     add_matrix(tensors, "model.language_model.", "embed_tokens.weight", spec->vocabulary, spec->hidden)
         ->scale = spec->tied ? head_scale : 1.0f;
