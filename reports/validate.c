@@ -19,7 +19,6 @@ static enum qvl_status add_finding(struct validation *v, const char *check, enum
     snprintf(title, sizeof title, "%s%s%s", check, place && *place ? " " : "", place ? place : "");
     struct qvl_record *record = qvl_record_create("validation", title, outcome);
     qvl_record_text(record, "file", v->name, QVL_FROM_SETTING);
-    qvl_record_detail(record);
     if (place) {
         qvl_record_text(record, "place", *place ? place : "/", QVL_FROM_MEASURED);
         qvl_record_detail(record);

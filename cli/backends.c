@@ -1,0 +1,144 @@
+#include "cli/backends.h"
+
+#include <dlfcn.h>
+
+#include "backends/cpu/cpu.h"
+#include "ref/ref.h"
+
+static const struct qvl_builtin_backend builtin[] = {
+    {"ref", qvl_ref_open},
+    {"cpu", qvl_cpu_open},
+};
+
+#define BUILTIN_COUNT ((int64_t)(sizeof builtin / sizeof *builtin))
+
+const struct qvl_builtin_backend *qvl_builtin_backend_at(int64_t index)
+{
+    return index >= 0 && index < BUILTIN_COUNT ? &builtin[index] : NULL;
+}
+
+/* NULL when there is none of that name. */
+static qvl_backend_open_fn *find_builtin(const char *name)
+{
+    for (int64_t i = 0; i < BUILTIN_COUNT; i++)
+        if (strcmp(name, builtin[i].name) == 0)
+            return builtin[i].open;
+    return NULL;
+}
+
+static bool is_plugin_path(const char *name)
+{
+    size_t length = strlen(name);
+    return strchr(name, '/') || (length > 3 && strcmp(name + length - 3, ".so") == 0);
+}
+
+static enum qvl_status unknown_backend(const char *name, struct qvl_error *error)
+{
+    char known[256] = "";
+    for (int64_t i = 0; i < BUILTIN_COUNT; i++) {
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", builtin[i].name);
+    }
+    return qvl_fail(
+        error, QVL_UNAVAILABLE,
+        "there is no backend \"%s\" in this build; known: %s, or the path of a plugin (./libmine.so)", name,
+        known);
+}
+
+/* Load a plugin and find its open function; *library is owned on success. */
+static enum qvl_status load_plugin(const char *path, void **library, qvl_backend_open_fn **open,
+                                   struct qvl_error *error)
+{
+    char local[4096];
+    /* dlopen looks for a name without a slash in the system's folders, not here */
+    snprintf(local, sizeof local, "%s%s", strchr(path, '/') ? "" : "./", path);
+    *library = dlopen(local, RTLD_NOW | RTLD_LOCAL);
+    if (!*library)
+        return qvl_fail(error, QVL_UNAVAILABLE, "backend plugin %s does not load: %s", path, dlerror());
+    /* POSIX promises this conversion; ISO C has no cast for it */
+    *(void **)open = dlsym(*library, "qvl_backend_open");
+    if (!*open) {
+        dlclose(*library);
+        return qvl_fail(error, QVL_UNAVAILABLE,
+                        "backend plugin %s exports no qvl_backend_open; see include/qvl/backend.h", path);
+    }
+    return QVL_OK;
+}
+
+static enum qvl_status check_abi(const char *name, const struct qvl_backend *backend, struct qvl_error *error)
+{
+    if (backend->abi != QVL_BACKEND_ABI)
+        return qvl_fail(
+            error, QVL_UNAVAILABLE,
+            "backend plugin %s has ABI %u, this program has %d: rebuild it with this include/qvl/backend.h",
+            name, backend->abi, QVL_BACKEND_ABI);
+    if (backend->struct_size != sizeof *backend)
+        return qvl_fail(
+            error, QVL_UNAVAILABLE,
+            "backend plugin %s has a struct qvl_backend of %u bytes, this program of %zu: rebuild it with "
+            "this include/qvl/backend.h",
+            name, backend->struct_size, sizeof *backend);
+    return QVL_OK;
+}
+
+enum qvl_status qvl_backend_open_named(const char *name, const struct qvl_backend_options *options,
+                                       struct qvl_opened_backend *opened, struct qvl_error *error)
+{
+    qvl_backend_open_fn *open = find_builtin(name);
+    *opened = (struct qvl_opened_backend){0};
+    if (open)
+        return open(options, &opened->backend, error);
+    if (!is_plugin_path(name))
+        return unknown_backend(name, error);
+    QVL_TRY(load_plugin(name, &opened->library, &open, error));
+    enum qvl_status status = open(options, &opened->backend, error);
+    if (status != QVL_OK) {
+        opened->backend = NULL;
+        qvl_fail_in(error, status, name);
+    } else {
+        status = check_abi(name, opened->backend, error);
+    }
+    if (status != QVL_OK) {
+        /* a backend of another layout cannot be closed through this struct */
+        opened->backend = NULL;
+        qvl_backend_close_named(opened);
+    }
+    return status;
+}
+
+void qvl_backend_close_named(struct qvl_opened_backend *opened)
+{
+    if (opened->backend)
+        opened->backend->close(opened->backend);
+    if (opened->library)
+        dlclose(opened->library);
+    *opened = (struct qvl_opened_backend){0};
+}
+
+enum qvl_status qvl_backend_find(const char *name, qvl_backend_open_fn **open, struct qvl_error *error)
+{
+    struct qvl_opened_backend trial;
+    void *library;
+    *open = find_builtin(name);
+    if (*open)
+        return QVL_OK;
+    QVL_TRY(qvl_backend_open_named(name, NULL, &trial, error)); /* its ABI is right */
+    qvl_backend_close_named(&trial);
+    return load_plugin(name, &library, open, error);
+}
+
+void qvl_backends_describe(struct qvl_record *record)
+{
+    for (int64_t i = 0; i < BUILTIN_COUNT; i++) {
+        char name[64];
+        struct qvl_backend *backend;
+        struct qvl_error error;
+        snprintf(name, sizeof name, "backend_%s", builtin[i].name);
+        if (builtin[i].open(NULL, &backend, &error) != QVL_OK) {
+            qvl_record_missing(record, name, error.message);
+            continue;
+        }
+        qvl_record_text(record, name, backend->description, QVL_FROM_MEASURED);
+        backend->close(backend);
+    }
+}

@@ -1,0 +1,152 @@
+#include "cli/output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/backends.h"
+#include "reports/environment.h"
+
+enum { OPTION_JSON = 0x1000, OPTION_JSONL, OPTION_CSV, OPTION_JUNIT, OPTION_MARKDOWN };
+
+static const struct argp_option options[] = {
+    {NULL, 0, NULL, 0, "Results (FILE left out or \"-\": standard output, in place of the table):", 100},
+    {"json", OPTION_JSON, "FILE", 0, "report.json: everything, with environment and hashes", 100},
+    {"jsonl", OPTION_JSONL, "FILE", 0, "one record a line", 100},
+    {"csv", OPTION_CSV, "FILE", 0, "one record a row", 100},
+    {"junit", OPTION_JUNIT, "FILE", 0, "the checks, for CI", 100},
+    {"markdown", OPTION_MARKDOWN, "FILE", 0, "the tables as Markdown", 100},
+    {0},
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+    struct qvl_output *output = state->input;
+    switch (key) {
+    case OPTION_JSON: output->files[QVL_REPORT_JSON] = argument; return 0;
+    case OPTION_JSONL: output->files[QVL_REPORT_JSONL] = argument; return 0;
+    case OPTION_CSV: output->files[QVL_REPORT_CSV] = argument; return 0;
+    case OPTION_JUNIT: output->files[QVL_REPORT_JUNIT] = argument; return 0;
+    case OPTION_MARKDOWN: output->files[QVL_REPORT_MARKDOWN] = argument; return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp output_parser = {.options = options, .parser = parse_option};
+
+/* What the one argp in front of the verb's options and ours hands to each. */
+struct inputs {
+    void *own;
+    struct qvl_output *output;
+};
+
+static error_t parse_joined(int key, char *argument, struct argp_state *state)
+{
+    struct inputs *inputs = state->input;
+    (void)argument;
+    if (key != ARGP_KEY_INIT)
+        return ARGP_ERR_UNKNOWN;
+    state->child_inputs[0] = inputs->own;
+    state->child_inputs[1] = inputs->output;
+    return 0;
+}
+
+static bool is_output_option(const char *argument)
+{
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (options[i].name && strncmp(argument, "--", 2) == 0 && strcmp(argument + 2, options[i].name) == 0)
+            return true;
+    return false;
+}
+
+/* A copy of argv with "-" behind each output option that names no file; *count its length. NULL: no memory.
+ */
+static char **with_files(int argc, char **argv, int *count)
+{
+    static char standard_output[] = "-";
+    char **copy = malloc((2 * (size_t)argc + 1) * sizeof *copy);
+    if (!copy)
+        return NULL;
+    *count = 0;
+    for (int i = 0; i < argc; i++) {
+        copy[(*count)++] = argv[i];
+        bool last = i + 1 == argc;
+        if (is_output_option(argv[i]) && (last || strncmp(argv[i + 1], "--", 2) == 0))
+            copy[(*count)++] = standard_output;
+    }
+    copy[*count] = NULL;
+    return copy;
+}
+
+enum qvl_status qvl_output_parse(const struct argp *parser, int argc, char **argv, void *input,
+                                 struct qvl_output *output, struct qvl_error *error)
+{
+    struct inputs inputs = {input, output};
+    struct argp own = *parser;
+    own.args_doc = own.doc = NULL; /* stated once, by `whole` */
+    const struct argp_child children[] = {{&own, 0, NULL, 0}, {&output_parser, 0, NULL, 0}, {0}};
+    const struct argp whole = {
+        .parser = parse_joined, .args_doc = parser->args_doc, .doc = parser->doc, .children = children};
+    int count = 0;
+    char **copy = with_files(argc, argv, &count);
+    if (!copy)
+        return qvl_fail(error, QVL_NO_MEMORY, "no memory for the command line");
+    error_t failed = argp_parse(&whole, count, copy, 0, NULL, &inputs);
+    free(copy);
+    output->argc = argc;
+    output->argv = (const char *const *)argv;
+    return failed ? qvl_fail(error, QVL_USAGE, "wrong options: %s", strerror(failed)) : QVL_OK;
+}
+
+enum qvl_status qvl_output_print(const void *data, size_t size, struct qvl_error *error)
+{
+    if (fwrite(data, 1, size, stdout) != size || fflush(stdout) != 0)
+        return qvl_fail(error, QVL_IO, "cannot write to standard output: %s", strerror(errno));
+    return QVL_OK;
+}
+
+static enum qvl_status print_form(const struct qvl_report *report, enum qvl_report_form form,
+                                  struct qvl_error *error)
+{
+    char *text;
+    size_t size;
+    QVL_TRY(qvl_report_text(report, form, &text, &size, error));
+    enum qvl_status status = qvl_output_print(text, size, error);
+    free(text);
+    return status;
+}
+
+enum qvl_status qvl_output_write(const struct qvl_output *output, struct qvl_report *report,
+                                 struct qvl_error *error)
+{
+    bool printed = false;
+    report->argc = output->argc;
+    report->argv = output->argv;
+    report->created = (int64_t)time(NULL);
+    if (output->files[QVL_REPORT_JSON] && !report->environment) {
+        QVL_TRY(qvl_environment_collect(&report->environment, error));
+        qvl_backends_describe(report->environment);
+        QVL_TRY(qvl_record_check(report->environment, error));
+    }
+    for (int form = 0; form < QVL_REPORT_FORM_COUNT; form++) {
+        const char *file = output->files[form];
+        if (file && strcmp(file, "-") != 0)
+            QVL_TRY(qvl_report_write(report, (enum qvl_report_form)form, file, error));
+    }
+    for (int form = 0; form < QVL_REPORT_FORM_COUNT; form++) {
+        const char *file = output->files[form];
+        if (!file || strcmp(file, "-") != 0)
+            continue;
+        printed = true;
+        QVL_TRY(print_form(report, (enum qvl_report_form)form, error));
+    }
+    return printed ? QVL_OK : print_form(report, QVL_REPORT_TABLE, error);
+}
+
+enum qvl_status qvl_output_finish(const struct qvl_output *output, struct qvl_report *report,
+                                  struct qvl_error *error)
+{
+    QVL_TRY(qvl_output_write(output, report, error));
+    return qvl_report_outcome(report);
+}

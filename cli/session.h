@@ -1,0 +1,67 @@
+/* What the verbs that run a checkpoint share: options, backend, model, and the prompt made of messages and
+ * media. */
+#ifndef QVL_CLI_SESSION_H
+#define QVL_CLI_SESSION_H
+
+#include <argp.h>
+
+#include "cli/backends.h"
+#include "model/model.h"
+#include "model/processor.h"
+
+#define QVL_SESSION_MAX_MEDIA 64
+
+struct qvl_session_options {
+    /* The model. */
+    const char *weights; /* checkpoint folder */
+    const char *backend; /* "cpu" */
+    bool has_dtype;
+    enum qvl_dtype dtype; /* else as the checkpoint is stored */
+    int threads;          /* 0: all */
+    int64_t chunk;        /* 0: QVL_DEFAULT_CHUNK */
+    enum qvl_angle_precision angles;
+    /* The prompt. */
+    const char *messages, *tools; /* files */
+    const char *text;             /* in place of a message file, with the media below */
+    const char *images[QVL_SESSION_MAX_MEDIA];
+    int image_count;
+    const char *videos[QVL_SESSION_MAX_MEDIA];
+    int video_count;
+    bool add_vision_id;
+    struct qvl_processor_options processor;
+};
+
+struct qvl_session {
+    const struct qvl_session_options *options; /* borrowed */
+    struct qvl_opened_backend backend;
+    struct qvl_model *model;
+    enum qvl_dtype storage;
+    struct qvl_tokenizer *tokenizer;
+    struct qvl_processor *processor;
+    struct qvl_prompt prompt;
+    char *text; /* the expanded prompt */
+    size_t text_size;
+    double load_seconds, preprocess_seconds;
+};
+
+/* Argp children; the input of both is a struct qvl_session_options. */
+extern const struct argp qvl_session_model_argp;
+extern const struct argp qvl_session_prompt_argp;
+
+void qvl_session_defaults(struct qvl_session_options *options);
+
+/* Tokenizer and processor of the checkpoint, then the prompt: reads the media. */
+QVL_MUST_USE enum qvl_status qvl_session_open_prompt(struct qvl_session *session, struct qvl_error *error);
+
+/* Backend and model. */
+QVL_MUST_USE enum qvl_status qvl_session_open_model(struct qvl_session *session, struct qvl_error *error);
+
+void qvl_session_close(struct qvl_session *session); /* a zeroed one is accepted */
+
+/* Settings of checkpoint, backend and processor as fields of a record. */
+void qvl_session_describe(const struct qvl_session *session, struct qvl_record *record);
+
+/* Seconds of the monotonic clock. */
+double qvl_session_clock(void);
+
+#endif
