@@ -1,0 +1,194 @@
+/* pos_interp, vision_rope_table, mrope_table, rope. */
+#include "base/random.h"
+#include "verify/op.h"
+
+/* A cosine or sine of float32 and its factor: four roundings of numbers up to 2. */
+#define TABLE_ERROR 0x1p-21
+
+static struct qvl_grid *add_grid(struct qvl_problem *problem)
+{
+    struct qvl_grid *grid = qvl_problem_block(problem, 1, sizeof *grid);
+    if (grid)
+        *grid =
+            (struct qvl_grid){qvl_number(problem, "t"), qvl_number(problem, "h"), qvl_number(problem, "w")};
+    return grid;
+}
+
+static int64_t grid_rows(const struct qvl_problem *problem)
+{
+    return qvl_number(problem, "t") * qvl_number(problem, "h") * qvl_number(problem, "w");
+}
+
+/* ---- pos_interp: table of side x side, `once` rounds once ---- */
+
+enum { POS_TABLE, POS_Y };
+
+static void setup_pos_interp(struct qvl_problem *problem)
+{
+    const int64_t side = qvl_number(problem, "side"), dim = qvl_number(problem, "dim");
+    qvl_problem_fill(
+        problem, qvl_problem_add(problem, QVL_ROLE_INPUT, "table", 2, (const int64_t[]){side * side, dim}),
+        1);
+    qvl_problem_add(problem, QVL_ROLE_OUTPUT, "y", 2, (const int64_t[]){grid_rows(problem), dim});
+    problem->extra = add_grid(problem);
+}
+
+static enum qvl_status call_pos_interp(struct qvl_side *side, struct qvl_condition *cond,
+                                       struct qvl_error *error)
+{
+    const bool once = qvl_number(side->problem, "once");
+    return side->backend->ops.pos_interp(
+        side->backend,
+        &(struct qvl_pos_interp_args){.table = side->placed[POS_TABLE].view,
+                                      .grids = side->problem->extra,
+                                      .grid_count = 1,
+                                      .merge = qvl_number(side->problem, "merge"),
+                                      .rounding = once ? QVL_POS_ROUND_ONCE : QVL_POS_ROUND_EACH,
+                                      .y = side->placed[POS_Y].view,
+                                      .cond = cond},
+        error);
+}
+
+const struct qvl_verify_op qvl_verify_pos_interp = {
+    .numbers = {"side", "dim", "t", "h", "w", "merge", "once"},
+    .setup = setup_pos_interp,
+    .call = call_pos_interp};
+
+/* ---- tables ---- */
+
+enum { COSINE, SINE };
+
+static void add_tables(struct qvl_problem *problem, int64_t rows, int64_t lanes)
+{
+    for (int i = 0; i < 2; i++) {
+        struct qvl_operand *table = qvl_problem_add(problem, QVL_ROLE_OUTPUT, i == COSINE ? "cos" : "sin", 2,
+                                                    (const int64_t[]){rows, lanes});
+        table->judge = QVL_JUDGE_SLACK;
+        table->absolute = TABLE_ERROR;
+    }
+}
+
+static void setup_vision_rope_table(struct qvl_problem *problem)
+{
+    add_tables(problem, grid_rows(problem), qvl_number(problem, "d") / 2);
+    problem->operands[COSINE].dtype = problem->operands[SINE].dtype = QVL_F32;
+    problem->extra = add_grid(problem);
+}
+
+static enum qvl_status call_vision_rope_table(struct qvl_side *side, struct qvl_condition *cond,
+                                              struct qvl_error *error)
+{
+    (void)cond;
+    return side->backend->ops.vision_rope_table(
+        side->backend,
+        &(struct qvl_vision_rope_table_args){.grids = side->problem->extra,
+                                             .grid_count = 1,
+                                             .merge = qvl_number(side->problem, "merge"),
+                                             .head_dim = qvl_number(side->problem, "d"),
+                                             .theta = 10000,
+                                             .cos = side->placed[COSINE].view,
+                                             .sin = side->placed[SINE].view},
+        error);
+}
+
+const struct qvl_verify_op qvl_verify_vision_rope_table = {.numbers = {"t", "h", "w", "merge", "d"},
+                                                           .setup = setup_vision_rope_table,
+                                                           .call = call_vision_rope_table};
+
+/* Random positions up to `top` in every axis, and rows that hold 0, (7, 3, 11) and the top itself. */
+static void setup_mrope_table(struct qvl_problem *problem)
+{
+    const int64_t rows = qvl_number(problem, "rows"), top = qvl_number(problem, "top");
+    int64_t *positions = qvl_problem_block(problem, 3 * (rows + 2), sizeof *positions);
+    add_tables(problem, rows, qvl_number(problem, "d") / 2);
+    for (int64_t axis = 0; positions && axis < 3; axis++)
+        for (int64_t i = 0; i < rows; i++) {
+            const int64_t first[3] = {0, (const int64_t[]){7, 3, 11}[axis], top};
+            positions[axis * (rows + 2) + i] =
+                i < 3 ? first[i]
+                      : (int64_t)qvl_random_below(problem->chosen->seed, (uint64_t)axis, (uint64_t)i,
+                                                  (uint64_t)top + 1);
+        }
+    problem->extra = positions;
+}
+
+static enum qvl_status call_mrope_table(struct qvl_side *side, struct qvl_condition *cond,
+                                        struct qvl_error *error)
+{
+    const struct qvl_problem *problem = side->problem;
+    const bool chunked = qvl_number(problem, "chunked"), wide = qvl_number(problem, "double");
+    (void)cond;
+    return side->backend->ops.mrope_table(
+        side->backend,
+        &(struct qvl_mrope_table_args){
+            .positions = problem->extra,
+            .positions_stride = qvl_number(problem, "rows") + 2,
+            .head_dim = qvl_number(problem, "d"),
+            .theta = 5e6,
+            .scaling = {.yarn = qvl_number(problem, "yarn"),
+                        .factor = 3,
+                        .original_max_positions = 262144,
+                        .beta_fast = 32,
+                        .beta_slow = 1,
+                        .truncate = true},
+            .section = {qvl_number(problem, "s0"), qvl_number(problem, "s1"), qvl_number(problem, "s2")},
+            .layout = chunked ? QVL_MROPE_CHUNKED : QVL_MROPE_INTERLEAVED,
+            .precision = wide ? QVL_ANGLE_F64 : QVL_ANGLE_F32,
+            .cos = side->placed[COSINE].view,
+            .sin = side->placed[SINE].view},
+        error);
+}
+
+/* The reference makes float32 tables, so that the one rounding to 16 bits is the candidate's. */
+static bool widens_mrope_table(const struct qvl_case *chosen, const struct qvl_backend *candidate)
+{
+    (void)candidate;
+    return chosen->dtype != QVL_F32;
+}
+
+const struct qvl_verify_op qvl_verify_mrope_table = {
+    .numbers = {"rows", "d", "s0", "s1", "s2", "chunked", "yarn", "double", "top"},
+    .setup = setup_mrope_table,
+    .call = call_mrope_table,
+    .widens = widens_mrope_table};
+
+/* ---- rope: tables with all entries distinct, of storage type (text) or float32 (`once`, vision) ---- */
+
+enum { ROPE_X, ROPE_COS, ROPE_SIN, ROPE_Y };
+
+static void setup_rope(struct qvl_problem *problem)
+{
+    const int64_t rows = qvl_number(problem, "rows"), d = qvl_number(problem, "d");
+    const int64_t shape[3] = {rows, qvl_number(problem, "heads"), d};
+    const bool in_place = qvl_number(problem, "inplace"), once = qvl_number(problem, "once");
+    struct qvl_operand *x =
+        qvl_problem_add(problem, in_place ? QVL_ROLE_INOUT : QVL_ROLE_INPUT, "x", 3, shape);
+    x->pad = qvl_number(problem, "pad");
+    qvl_problem_fill(problem, x, 1);
+    for (int i = 0; i < 2; i++) {
+        struct qvl_operand *table = qvl_problem_add(problem, QVL_ROLE_INPUT, i == 0 ? "cos" : "sin", 2,
+                                                    (const int64_t[]){rows, d / 2});
+        if (once)
+            table->dtype = QVL_F32;
+        qvl_problem_fill_normal(problem, table, 0, 0.5);
+    }
+    if (!in_place)
+        qvl_problem_add(problem, QVL_ROLE_OUTPUT, "y", 3, shape)->pad = x->pad;
+}
+
+static enum qvl_status call_rope(struct qvl_side *side, struct qvl_condition *cond, struct qvl_error *error)
+{
+    const bool in_place = qvl_number(side->problem, "inplace"), once = qvl_number(side->problem, "once");
+    return side->backend->ops.rope(
+        side->backend,
+        &(struct qvl_rope_args){.x = side->placed[ROPE_X].view,
+                                .cos = side->placed[ROPE_COS].view,
+                                .sin = side->placed[ROPE_SIN].view,
+                                .rounding = once ? QVL_ROPE_ROUND_ONCE : QVL_ROPE_ROUND_EACH,
+                                .y = side->placed[in_place ? ROPE_X : ROPE_Y].view,
+                                .cond = cond},
+        error);
+}
+
+const struct qvl_verify_op qvl_verify_rope = {
+    .numbers = {"rows", "heads", "d", "once", "pad", "inplace"}, .setup = setup_rope, .call = call_rope};

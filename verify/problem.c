@@ -1,0 +1,144 @@
+#include "verify/problem.h"
+
+#include <stdlib.h>
+
+#include "base/random.h"
+#include "qvl/rounding.h"
+
+#define LARGEST_BLOCK (INT64_C(1) << 31)
+
+int64_t qvl_number(const struct qvl_problem *problem, const char *name)
+{
+    const int op = problem->chosen->op;
+    for (int i = 0; i < QVL_CASE_NUMBERS && qvl_verify_op_number(op, i); i++)
+        if (!strcmp(qvl_verify_op_number(op, i), name))
+            return problem->chosen->numbers[i];
+    return 0;
+}
+
+void *qvl_problem_block(struct qvl_problem *problem, int64_t count, size_t bytes)
+{
+    void *block = NULL;
+    if (problem->block_count < QVL_BLOCKS && count >= 0 && count < LARGEST_BLOCK / (int64_t)bytes)
+        block = calloc((size_t)count + 1, bytes);
+    if (!block) {
+        problem->status = QVL_NO_MEMORY;
+        return NULL;
+    }
+    problem->bytes[problem->block_count] = (size_t)count * bytes;
+    problem->blocks[problem->block_count++] = block;
+    return block;
+}
+
+struct qvl_operand *qvl_problem_add(struct qvl_problem *problem, enum qvl_role role, const char *name,
+                                    int32_t rank, const int64_t *shape)
+{
+    struct qvl_operand *operand = &problem->operands[problem->count++];
+    int64_t count = 1;
+    *operand = (struct qvl_operand){
+        .name = name, .role = role, .dtype = problem->chosen->dtype, .rank = rank, .use = QVL_USE_LINEAR};
+    if (role == QVL_ROLE_OUTPUT || role == QVL_ROLE_INOUT)
+        operand->judge = QVL_JUDGE_BOUND;
+    for (int32_t axis = 0; axis < rank; axis++) {
+        operand->shape[axis] = shape[axis];
+        if (shape[axis] < 0 || (shape[axis] > 0 && count > LARGEST_BLOCK / shape[axis]))
+            problem->status = QVL_NO_MEMORY;
+        else
+            count *= shape[axis];
+    }
+    if (role != QVL_ROLE_OUTPUT && role != QVL_ROLE_HOST && problem->status == QVL_OK)
+        operand->host = qvl_problem_block(problem, count, sizeof(double));
+    return operand;
+}
+
+static void put(struct qvl_operand *operand, int64_t index, double value)
+{
+    value = qvl_round_nearest(operand->dtype, value);
+    qvl_store_row(&value, operand->dtype, 1,
+                  (char *)operand->host + (size_t)index * qvl_dtype_bytes(operand->dtype));
+}
+
+/* Element `column` of row `row` of an operand with `columns` in its last axis. */
+static double draw(const struct qvl_case *chosen, uint64_t stream, int64_t row, int64_t column,
+                   int64_t columns)
+{
+    const uint64_t index = (uint64_t)(row * columns + column);
+    const double normal = (double)qvl_random_normal(chosen->seed, stream, index);
+    const uint64_t bits = qvl_random_bits(chosen->seed, stream + 1, index);
+    switch (chosen->distribution) {
+    case QVL_DIST_INTS: return (double)(bits % 7) - 3;
+    case QVL_DIST_CONSTANT: return (double)qvl_random_normal(chosen->seed, stream, (uint64_t)row);
+    case QVL_DIST_TINY: return normal * 1e-3;
+    case QVL_DIST_HUGE: return normal * 100;
+    case QVL_DIST_OUTLIER: return column == columns / 3 ? normal * 50 : normal;
+    case QVL_DIST_NEGATIVE: return -fabs(normal) - 0.1;
+    case QVL_DIST_TIES: return ((double)(bits % 4) - 1) * 0.75;
+    case QVL_DIST_SPECIAL:
+        if (column == columns / 2 && row % 4 > 0)
+            return row % 4 == 1 ? NAN : row % 4 == 2 ? INFINITY : -INFINITY;
+        return normal;
+    default: return normal;
+    }
+}
+
+void qvl_problem_fill(struct qvl_problem *problem, struct qvl_operand *operand, double scale)
+{
+    const int64_t columns = operand->shape[operand->rank - 1];
+    const uint64_t stream = qvl_random_stream(operand->name);
+    const bool scaled =
+        problem->chosen->distribution != QVL_DIST_INTS && problem->chosen->distribution != QVL_DIST_TIES;
+    if (problem->status != QVL_OK)
+        return;
+    for (int64_t i = 0; i < qvl_operand_count(operand); i++)
+        put(operand, i,
+            draw(problem->chosen, stream, i / columns, i % columns, columns) * (scaled ? scale : 1));
+}
+
+void qvl_problem_fill_normal(struct qvl_problem *problem, struct qvl_operand *operand, double mean,
+                             double deviation)
+{
+    const uint64_t stream = qvl_random_stream(operand->name);
+    const uint64_t seed = problem->chosen->seed;
+    if (problem->status != QVL_OK)
+        return;
+    for (int64_t i = 0; i < qvl_operand_count(operand); i++) {
+        double value = mean + deviation * (double)qvl_random_normal(seed, stream, (uint64_t)i);
+        if (problem->chosen->distribution == QVL_DIST_INTS)
+            value = (double)qvl_random_below(seed, stream, (uint64_t)i, 7) - 3;
+        put(operand, i, value);
+    }
+}
+
+int64_t *qvl_problem_choose(struct qvl_problem *problem, const char *name, int64_t count, int64_t limit)
+{
+    int64_t *all = qvl_problem_block(problem, limit > count ? limit : count, sizeof *all);
+    if (!all || count > limit) {
+        problem->status = problem->status == QVL_OK ? QVL_USAGE : problem->status;
+        return NULL;
+    }
+    for (int64_t i = 0; i < limit; i++)
+        all[i] = i;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t other = i + (int64_t)qvl_random_below(problem->chosen->seed, qvl_random_stream(name),
+                                                            (uint64_t)i, (uint64_t)(limit - i));
+        const int64_t chosen = all[other];
+        all[other] = all[i];
+        all[i] = chosen;
+    }
+    return all;
+}
+
+uint64_t qvl_problem_fingerprint(const struct qvl_problem *problem)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (int b = 0; b < problem->block_count; b++)
+        for (size_t i = 0; i < problem->bytes[b]; i++)
+            hash = (hash ^ ((const unsigned char *)problem->blocks[b])[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+void qvl_problem_free(struct qvl_problem *problem)
+{
+    while (problem->block_count > 0)
+        free(problem->blocks[--problem->block_count]);
+}

@@ -1,0 +1,86 @@
+/* One case as data: the operands of a call with their host values, made from the case line alone. Internal to
+ * verify/. */
+#ifndef QVL_VERIFY_PROBLEM_H
+#define QVL_VERIFY_PROBLEM_H
+
+#include "verify/verify.h"
+
+#define QVL_OPERANDS 12
+#define QVL_BLOCKS 40
+
+enum qvl_role {
+    QVL_ROLE_INPUT,
+    QVL_ROLE_OUTPUT,
+    QVL_ROLE_INOUT,  /* starts with values and is judged after the call */
+    QVL_ROLE_WEIGHT, /* prepared by the backend */
+    QVL_ROLE_HOST    /* host memory that the call fills: exported cache rows, a sampled token */
+};
+
+enum qvl_judge {
+    QVL_JUDGE_NONE,
+    QVL_JUDGE_BOUND, /* against value and bound of the reference's error analysis */
+    QVL_JUDGE_SLACK, /* against the reference's output, within absolute + relative |value| and one rounding */
+    QVL_JUDGE_EXACT, /* equal to the reference's output */
+    QVL_JUDGE_CUSTOM /* the op's own rule */
+};
+
+struct qvl_operand {
+    const char *name; /* static */
+    enum qvl_role role;
+    enum qvl_judge judge;
+    double absolute, relative; /* QVL_JUDGE_SLACK */
+    enum qvl_dtype dtype;
+    bool keeps_dtype; /* also when the reference computes on widened input */
+    int32_t rank;
+    int64_t shape[QVL_MAX_RANK];
+    int64_t pad;  /* elements between the rows of every axis but the last */
+    void *host;   /* contiguous values; NULL for QVL_ROLE_OUTPUT and QVL_ROLE_HOST */
+    unsigned use; /* QVL_ROLE_WEIGHT */
+    bool input_first;
+};
+
+struct qvl_problem {
+    const struct qvl_case *chosen;
+    struct qvl_operand operands[QVL_OPERANDS];
+    int count;
+    void *extra;              /* host arguments of the op, made by its setup */
+    void *blocks[QVL_BLOCKS]; /* everything on the host that a call may read; freed with the problem */
+    size_t bytes[QVL_BLOCKS];
+    int block_count;
+    enum qvl_status status; /* the first failure sticks */
+};
+
+/* The value of the case's number; `name` is one of the op's. */
+int64_t qvl_number(const struct qvl_problem *problem, const char *name);
+
+/* Zeroed host memory of the problem; NULL (and a sticky QVL_NO_MEMORY) when there is none. */
+void *qvl_problem_block(struct qvl_problem *problem, int64_t count, size_t bytes);
+
+/* A new operand of the case's type, zero where it has host values. Never NULL. */
+struct qvl_operand *qvl_problem_add(struct qvl_problem *problem, enum qvl_role role, const char *name,
+                                    int32_t rank, const int64_t *shape);
+
+/* Fill with the case's distribution; `scale` multiplies what has a scale. */
+void qvl_problem_fill(struct qvl_problem *problem, struct qvl_operand *operand, double scale);
+
+/* Fill with mean + deviation * normal, whatever the distribution, unless that asks for whole numbers. */
+void qvl_problem_fill_normal(struct qvl_problem *problem, struct qvl_operand *operand, double mean,
+                             double deviation);
+
+/* `count` of the numbers 0 .. limit-1, distinct, in random order. */
+int64_t *qvl_problem_choose(struct qvl_problem *problem, const char *name, int64_t count, int64_t limit);
+
+/* An FNV-1a hash of all host blocks: equal before and after a call that keeps its inputs. */
+uint64_t qvl_problem_fingerprint(const struct qvl_problem *problem);
+
+void qvl_problem_free(struct qvl_problem *problem);
+
+static inline int64_t qvl_operand_count(const struct qvl_operand *operand)
+{
+    int64_t count = 1;
+    for (int32_t axis = 0; axis < operand->rank; axis++)
+        count *= operand->shape[axis];
+    return count;
+}
+
+#endif

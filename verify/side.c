@@ -1,0 +1,210 @@
+#include "verify/side.h"
+
+#include <stdlib.h>
+
+#include "qvl/rounding.h"
+
+enum { GUARD = 256, POISON = 0xff }; /* bytes; 0xff.. is NaN in every float type and -1 in the integers */
+
+enum qvl_dtype qvl_side_dtype(const struct qvl_side *side, const struct qvl_operand *operand)
+{
+    const bool wide = side->widen && qvl_dtype_is_storage(operand->dtype) && !operand->keeps_dtype;
+    return wide ? QVL_F32 : operand->dtype;
+}
+
+static double value_of(enum qvl_dtype dtype, const void *data, int64_t index)
+{
+    double value;
+    int32_t narrow;
+    int64_t wide;
+    switch (dtype) {
+    case QVL_I32: memcpy(&narrow, (const char *)data + index * 4, 4); return (double)narrow;
+    case QVL_I64: memcpy(&wide, (const char *)data + index * 8, 8); return (double)wide;
+    default:
+        qvl_load_row((const char *)data + (size_t)index * qvl_dtype_bytes(dtype), dtype, 1, &value);
+        return value;
+    }
+}
+
+/* Host values in the type of this side: the operand's own, or widened (exact). */
+static void copy_value(const struct qvl_operand *operand, enum qvl_dtype dtype, int64_t index, void *to)
+{
+    const size_t bytes = qvl_dtype_bytes(operand->dtype);
+    if (dtype == operand->dtype) {
+        memcpy(to, (const char *)operand->host + (size_t)index * bytes, bytes);
+    } else {
+        const double value = value_of(operand->dtype, operand->host, index);
+        qvl_store_row(&value, dtype, 1, to);
+    }
+}
+
+static int64_t offset_of(const struct qvl_tensor *view, int64_t element)
+{
+    int64_t offset = 0;
+    for (int32_t axis = view->rank - 1; axis >= 0; axis--) {
+        offset += element % view->shape[axis] * view->stride[axis];
+        element /= view->shape[axis];
+    }
+    return offset;
+}
+
+static enum qvl_status no_memory(const struct qvl_operand *operand, size_t bytes, struct qvl_error *error)
+{
+    return qvl_fail(error, QVL_NO_MEMORY, "%s: %zu bytes are not available", operand->name, bytes);
+}
+
+/* Shape, strides with gaps, and the bytes between the guards. */
+static size_t lay_out(struct qvl_placed *placed, const struct qvl_operand *operand, enum qvl_dtype dtype)
+{
+    placed->view = qvl_tensor_make(NULL, dtype, operand->rank, operand->shape);
+    int64_t extent = operand->shape[operand->rank - 1];
+    for (int32_t axis = operand->rank - 2; axis >= 0; axis--) {
+        placed->view.stride[axis] = extent + operand->pad;
+        extent = operand->shape[axis] * placed->view.stride[axis];
+    }
+    placed->bytes = (size_t)extent * qvl_dtype_bytes(dtype) + 2 * GUARD;
+    return placed->bytes;
+}
+
+/* The whole memory as one tensor of bytes. */
+static struct qvl_tensor as_bytes(const struct qvl_placed *placed)
+{
+    return qvl_tensor_1d(placed->memory, QVL_U8, (int64_t)placed->bytes);
+}
+
+static enum qvl_status place(struct qvl_side *side, int index, struct qvl_error *error)
+{
+    const struct qvl_operand *operand = &side->problem->operands[index];
+    struct qvl_placed *placed = &side->placed[index];
+    const enum qvl_dtype dtype = qvl_side_dtype(side, operand);
+    const size_t element = qvl_dtype_bytes(dtype);
+    placed->image = malloc(lay_out(placed, operand, dtype));
+    if (!placed->image)
+        return no_memory(operand, placed->bytes, error);
+    memset(placed->image, POISON, placed->bytes);
+    for (int64_t i = 0; operand->host && i < qvl_operand_count(operand); i++)
+        copy_value(operand, dtype, i, placed->image + GUARD + (size_t)offset_of(&placed->view, i) * element);
+    if (operand->role == QVL_ROLE_HOST) {
+        placed->memory = malloc(placed->bytes);
+        if (!placed->memory)
+            return no_memory(operand, placed->bytes, error);
+        memcpy(placed->memory, placed->image, placed->bytes);
+    } else {
+        QVL_TRY(side->backend->allocate(side->backend, placed->bytes, &placed->memory, error));
+        const struct qvl_tensor bytes = as_bytes(placed);
+        QVL_TRY(side->backend->upload(side->backend, &bytes, placed->image, error));
+    }
+    placed->view.data = (char *)placed->memory + GUARD;
+    return QVL_OK;
+}
+
+static enum qvl_status prepare(struct qvl_side *side, int index, struct qvl_error *error)
+{
+    const struct qvl_operand *operand = &side->problem->operands[index];
+    struct qvl_weight_desc desc = {
+        .array = {.data = operand->host, .dtype = operand->dtype, .rank = operand->rank},
+        .use = operand->use,
+        .input_first = operand->input_first,
+        .storage = qvl_side_dtype(side, operand),
+        .name = operand->name};
+    memcpy(desc.array.shape, operand->shape, sizeof desc.array.shape);
+    return side->backend->weight_prepare(side->backend, &desc, &side->weights[index], error);
+}
+
+enum qvl_status qvl_side_open(struct qvl_side *side, struct qvl_error *error)
+{
+    for (int i = 0; i < side->problem->count; i++) {
+        if (side->problem->operands[i].role == QVL_ROLE_WEIGHT)
+            QVL_TRY(prepare(side, i, error));
+        else
+            QVL_TRY(place(side, i, error));
+    }
+    return QVL_OK;
+}
+
+void qvl_side_close(struct qvl_side *side)
+{
+    for (int i = 0; i < side->problem->count; i++) {
+        if (side->problem->operands[i].role == QVL_ROLE_HOST)
+            free(side->placed[i].memory);
+        else
+            side->backend->release(side->backend, side->placed[i].memory);
+        free(side->placed[i].image);
+        side->backend->weight_destroy(side->backend, side->weights[i]);
+    }
+    for (int i = 0; i < QVL_SIDE_CACHES; i++)
+        side->backend->cache_destroy(side->backend, side->caches[i]);
+}
+
+/* The memory of a placed operand as it is now; malloc'd. */
+static enum qvl_status fetch(struct qvl_side *side, int index, unsigned char **now, struct qvl_error *error)
+{
+    const struct qvl_placed *placed = &side->placed[index];
+    const struct qvl_tensor bytes = as_bytes(placed);
+    enum qvl_status status = QVL_OK;
+    *now = malloc(placed->bytes);
+    if (!*now)
+        return no_memory(&side->problem->operands[index], placed->bytes, error);
+    if (side->problem->operands[index].role == QVL_ROLE_HOST)
+        memcpy(*now, placed->memory, placed->bytes);
+    else
+        status = side->backend->download(side->backend, &bytes, *now, error);
+    if (status != QVL_OK) {
+        free(*now);
+        *now = NULL;
+    }
+    return status;
+}
+
+enum qvl_status qvl_side_values(struct qvl_side *side, int index, double **values, struct qvl_error *error)
+{
+    const struct qvl_placed *placed = &side->placed[index];
+    const int64_t count = qvl_operand_count(&side->problem->operands[index]);
+    unsigned char *now;
+    *values = malloc(((size_t)count + 1) * sizeof **values);
+    if (!*values)
+        return no_memory(&side->problem->operands[index], (size_t)count * sizeof **values, error);
+    const enum qvl_status status = fetch(side, index, &now, error);
+    if (status != QVL_OK) {
+        free(*values);
+        *values = NULL;
+        return status;
+    }
+    for (int64_t i = 0; i < count; i++)
+        (*values)[i] = value_of(placed->view.dtype, now + GUARD, offset_of(&placed->view, i));
+    free(now);
+    return QVL_OK;
+}
+
+/* Forget the elements of a judged operand: only what lies around them must be as before. */
+static void copy_elements(const struct qvl_placed *placed, const unsigned char *from, unsigned char *to)
+{
+    const size_t element = qvl_dtype_bytes(placed->view.dtype);
+    for (int64_t i = 0; i < qvl_tensor_count(&placed->view); i++) {
+        const size_t at = GUARD + (size_t)offset_of(&placed->view, i) * element;
+        memcpy(to + at, from + at, element);
+    }
+}
+
+enum qvl_status qvl_side_untouched(struct qvl_side *side, struct qvl_error *error)
+{
+    for (int i = 0; i < side->problem->count; i++) {
+        const struct qvl_operand *operand = &side->problem->operands[i];
+        const struct qvl_placed *placed = &side->placed[i];
+        unsigned char *now;
+        size_t at = 0;
+        if (operand->role == QVL_ROLE_WEIGHT)
+            continue;
+        QVL_TRY(fetch(side, i, &now, error));
+        if (operand->role != QVL_ROLE_INPUT)
+            copy_elements(placed, placed->image, now);
+        while (at < placed->bytes && now[at] == placed->image[at])
+            at++;
+        free(now);
+        if (at < placed->bytes)
+            return qvl_fail(error, QVL_FAILED, "%s: byte %lld from its start was written, which is %s",
+                            operand->name, (long long)at - GUARD,
+                            operand->role == QVL_ROLE_INPUT ? "an input" : "outside the output");
+    }
+    return QVL_OK;
+}

@@ -1,0 +1,92 @@
+/* Op verification: every entry of a backend's table against the reference, case by case.
+ *
+ * A case is one line of text, "rms_norm rows=5 heads=0 dim=37 pad=3 inplace=0 dtype=bf16 dist=normal seed=1":
+ * an op, its integers, a storage type, a distribution of the inputs and a seed. Inputs follow from the line
+ * alone. Outputs are poisoned with NaN and stand between guard zones; inputs must be unchanged after the
+ * call. An element passes when |y - value| <= bound + half a spacing of its type, where `value` is the
+ * reference before its last rounding and `bound` its running error analysis (qvl/ops.h, docs/NUMERICS.md);
+ * NaN and infinities must match in kind and place. The library prints nothing. */
+#ifndef QVL_VERIFY_VERIFY_H
+#define QVL_VERIFY_VERIFY_H
+
+#include "qvl/backend.h"
+#include "qvl/record.h"
+
+#define QVL_CASE_NUMBERS 12
+#define QVL_CASE_LINE_BYTES 256
+
+enum qvl_distribution {
+    QVL_DIST_NORMAL,   /* mean 0, variance 1 */
+    QVL_DIST_INTS,     /* whole numbers from -3 to 3: sums are exact and must match bit for bit */
+    QVL_DIST_CONSTANT, /* each row one number */
+    QVL_DIST_TINY,     /* normal times 1e-3 */
+    QVL_DIST_HUGE,     /* normal times 100 */
+    QVL_DIST_OUTLIER,  /* normal, one channel fifty times larger */
+    QVL_DIST_NEGATIVE, /* all below zero */
+    QVL_DIST_TIES,     /* few distinct values */
+    QVL_DIST_SPECIAL,  /* normal, with a NaN and both infinities in different rows */
+    QVL_DIST_COUNT
+};
+
+struct qvl_case {
+    int op; /* 0 .. qvl_verify_op_count() - 1 */
+    enum qvl_dtype dtype;
+    enum qvl_distribution distribution;
+    uint64_t seed;
+    int64_t numbers[QVL_CASE_NUMBERS]; /* in the order of qvl_verify_op_number */
+};
+
+/* ---- What there is ---- */
+
+int qvl_verify_op_count(void);
+const char *qvl_verify_op_name(int op);               /* as in the op table */
+const char *qvl_verify_op_number(int op, int number); /* name of a number, NULL after the last */
+const char *qvl_distribution_name(enum qvl_distribution distribution);
+
+/* ---- Cases as text ---- */
+
+/* Read one line. QVL_USAGE names the key. dtype, dist and seed default to f32, normal and 1. */
+enum qvl_status qvl_case_parse(const char *line, struct qvl_case *parsed, struct qvl_error *error);
+
+/* The line that parses to this case. */
+void qvl_case_print(const struct qvl_case *printed, char line[QVL_CASE_LINE_BYTES]);
+
+struct qvl_case_filter {
+    const char *op;   /* NULL: all */
+    const char *text; /* only cases whose line contains this; NULL: all */
+    bool has_dtype;
+    enum qvl_dtype dtype;
+    bool has_seed;
+    uint64_t seed; /* replaces the seed of every case */
+};
+
+/* The built-in cases that a filter (NULL: none) leaves, in the order of the table; malloc'd, caller frees. */
+enum qvl_status qvl_cases(const struct qvl_case_filter *filter, struct qvl_case **cases, int64_t *count,
+                          struct qvl_error *error);
+
+/* ---- Running ---- */
+
+struct qvl_case_result {
+    enum qvl_case_status status; /* PASSED, FAILED, MISTRUSTED or UNSUPPORTED */
+    int64_t elements;            /* compared */
+    int64_t failures;            /* of them */
+    double margin; /* largest error / tolerance; near 1 for 16-bit outputs, whose last rounding dominates */
+    double mean_margin;
+    double drift;        /* largest share of the bound that was used beyond the last rounding: 0 for a perfect
+                            backend */
+    const char *operand; /* holds the worst element; static, NULL when nothing was compared */
+    int32_t rank;
+    int64_t index[QVL_MAX_RANK];     /* of the worst element */
+    double expected, got, tolerance; /* at the worst element */
+    char message[512];               /* why it did not pass; empty when it did */
+    char repro[512];                 /* the command that repeats the case */
+};
+
+/* Run one case on both backends. The result says what became of the candidate; an error is returned only when
+ * the case cannot be judged: QVL_USAGE for numbers that no op accepts, QVL_NO_MEMORY, or a failure of the
+ * reference. */
+enum qvl_status qvl_case_run(const struct qvl_case *chosen, struct qvl_backend *reference,
+                             struct qvl_backend *candidate, struct qvl_case_result *result,
+                             struct qvl_error *error);
+
+#endif
