@@ -133,19 +133,18 @@ struct qvl_json qvl_json_at_root(const cJSON *root, const char *file)
     return (struct qvl_json){.node = root, .file = file};
 }
 
-enum qvl_status qvl_json_fail(const struct qvl_json *at, const char *key, struct qvl_error *error,
-                              const char *format, ...)
+int qvl_json_record(const struct qvl_json *at, const char *key, struct qvl_error *error, const char *format,
+                    ...)
 {
     char what[512];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
-    const char *dot = key && at->path[0] ? "." : "";
-    const char *last = key ? key : "";
     if (!key && !at->path[0])
-        return qvl_fail(error, QVL_BAD_INPUT, "%s: %s", at->file, what);
-    return qvl_fail(error, QVL_BAD_INPUT, "%s: %s%s%s: %s", at->file, at->path, dot, last, what);
+        return qvl_record(error, QVL_BAD_INPUT, "%s: %s", at->file, what);
+    return qvl_record(error, QVL_BAD_INPUT, "%s: %s%s%s: %s", at->file, at->path,
+                      key && at->path[0] ? "." : "", key ? key : "", what);
 }
 
 /* The named member, or the place itself without a key; NULL when absent or null. */

@@ -33,9 +33,11 @@ struct qvl_json {
 
 struct qvl_json qvl_json_at_root(const cJSON *root, const char *file);
 
-/* Record QVL_BAD_INPUT as "FILE: PATH.KEY: message" (key may be NULL: the place itself). */
-enum qvl_status qvl_json_fail(const struct qvl_json *at, const char *key, struct qvl_error *error,
-                              const char *format, ...) QVL_PRINTF(4, 5);
+/* Record QVL_BAD_INPUT as "FILE: PATH.KEY: message" (key may be NULL: the place itself) and return it. */
+#define qvl_json_fail(at, key, error, ...)                                                                   \
+    qvl_status_after(qvl_json_record(at, key, error, __VA_ARGS__), QVL_BAD_INPUT)
+int qvl_json_record(const struct qvl_json *at, const char *key, struct qvl_error *error, const char *format,
+                    ...) QVL_PRINTF(4, 5);
 
 /* The place is an object and has the key with a value other than null. */
 bool qvl_json_has(const struct qvl_json *at, const char *key);

@@ -54,7 +54,7 @@ struct qvl_safetensors_tensor {
     int32_t rank;
     int64_t shape[QVL_MAX_RANK];
     const void *data;              /* contiguous, row-major; or NULL with `fill` set */
-    qvl_safetensors_fill_fn *fill; /* called with ascending, adjacent ranges of at most 1 MiB */
+    qvl_safetensors_fill_fn *fill; /* called with ascending, adjacent ranges of at most 2^17 elements */
     void *context;                 /* passed to fill */
 };
 

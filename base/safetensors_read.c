@@ -143,7 +143,8 @@ static enum qvl_status place(struct qvl_safetensors *file, int64_t index, const 
 {
     struct qvl_array *array = &file->entries[index].array;
     array->data = bytes;
-    if ((uintptr_t)bytes % qvl_dtype_bytes(array->dtype) == 0 || size == 0)
+    const uintptr_t below = qvl_dtype_bytes(array->dtype) - 1; /* widths are powers of two */
+    if (((uintptr_t)bytes & below) == 0 || size == 0)
         return QVL_OK;
     void *copy = malloc((size_t)size);
     if (!copy)

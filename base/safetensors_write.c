@@ -4,7 +4,8 @@
 #include "base/json.h"
 #include "base/safetensors.h"
 
-#define FILL_BYTES ((int64_t)1 << 20)
+#define FILL_ELEMENTS ((int64_t)1 << 17) /* of a piece made by a callback: 1 MiB of the widest type */
+#define FILL_BYTES (FILL_ELEMENTS * 8)
 
 static int compare_layout(const void *a, const void *b)
 {
@@ -50,7 +51,7 @@ static enum qvl_status check_tensors(const struct qvl_safetensors_tensor **sorte
     for (int64_t i = 0; i < count; i++)
         QVL_TRY(tensor_bytes(sorted[i], &bytes, error));
     if (count > 1)
-        qsort(sorted, (size_t)count, sizeof *sorted, compare_names);
+        qsort(sorted, (size_t)count, sizeof(struct qvl_safetensors_tensor *), compare_names);
     for (int64_t i = 1; i < count; i++)
         if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
             return qvl_fail(error, QVL_USAGE, "safetensors: tensor \"%s\" is listed twice", sorted[i]->name);
@@ -120,12 +121,14 @@ static enum qvl_status append_tensor(struct qvl_file_writer *writer,
     QVL_TRY(tensor_bytes(tensor, &bytes, error));
     if (tensor->data)
         return qvl_file_writer_append(writer, tensor->data, (size_t)bytes, error);
-    int64_t width = (int64_t)qvl_dtype_bytes(tensor->dtype);
-    int64_t elements = bytes / width, step = FILL_BYTES / width;
-    for (int64_t first = 0; first < elements; first += step) {
-        int64_t count = elements - first < step ? elements - first : step;
+    const size_t width = qvl_dtype_bytes(tensor->dtype);
+    int64_t elements = 1;
+    for (int32_t axis = 0; axis < tensor->rank; axis++)
+        elements *= tensor->shape[axis];
+    for (int64_t first = 0; first < elements; first += FILL_ELEMENTS) {
+        int64_t count = elements - first < FILL_ELEMENTS ? elements - first : FILL_ELEMENTS;
         QVL_TRY(tensor->fill(tensor->context, first, count, buffer, error));
-        QVL_TRY(qvl_file_writer_append(writer, buffer, (size_t)(count * width), error));
+        QVL_TRY(qvl_file_writer_append(writer, buffer, (size_t)count * width, error));
     }
     return QVL_OK;
 }
@@ -169,7 +172,8 @@ enum qvl_status qvl_safetensors_write(const char *path, const struct qvl_safeten
                                       int64_t metadata_count, enum qvl_safetensors_order order,
                                       struct qvl_error *error)
 {
-    const struct qvl_safetensors_tensor **laid = malloc(((size_t)count + 1) * sizeof(*laid));
+    const struct qvl_safetensors_tensor **laid =
+        malloc(((size_t)count + 1) * sizeof(struct qvl_safetensors_tensor *));
     if (!laid)
         return qvl_fail(error, QVL_NO_MEMORY, "%s: no memory for %lld tensor entries", path,
                         (long long)count);
@@ -181,7 +185,7 @@ enum qvl_status qvl_safetensors_write(const char *path, const struct qvl_safeten
             for (int64_t i = 0; i < count; i++)
                 laid[i] = &tensors[i];
         else if (count > 1)
-            qsort(laid, (size_t)count, sizeof *laid, compare_layout);
+            qsort(laid, (size_t)count, sizeof(struct qvl_safetensors_tensor *), compare_layout);
         status = write_laid(path, laid, count, metadata, metadata_count, error);
     }
     free(laid);

@@ -13,7 +13,7 @@ static enum qvl_status no_memory(const char *folder, struct qvl_error *error)
 static enum qvl_status open_file(const char *path, struct qvl_weight_files *files, struct qvl_error *error)
 {
     struct qvl_safetensors **larger =
-        realloc(files->files, ((size_t)files->file_count + 1) * sizeof(*files->files));
+        realloc(files->files, ((size_t)files->file_count + 1) * sizeof(struct qvl_safetensors *));
     if (!larger)
         return no_memory(path, error);
     files->files = larger;

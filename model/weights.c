@@ -313,8 +313,8 @@ static enum qvl_status pack_layer(const char *folder, const struct qvl_text_conf
     const struct qvl_weight_files *files = &weights->owner->files;
     const size_t matrix =
         (size_t)(text->moe_intermediate * text->hidden) * qvl_dtype_bytes(layer->gate_up.dtype);
-    char *gate_up = malloc(2 * matrix * (size_t)text->experts);
-    char *down = malloc(matrix * (size_t)text->experts);
+    char *gate_up = malloc(2 * matrix * (size_t)text->experts + 1);
+    char *down = malloc(matrix * (size_t)text->experts + 1);
     char prefix[NAME_BYTES], name[NAME_BYTES];
     weights->owner->packed[2 * l] = gate_up;
     weights->owner->packed[2 * l + 1] = down;

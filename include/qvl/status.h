@@ -54,26 +54,35 @@ static inline int qvl_status_exit_code(enum qvl_status status)
     return (unsigned)status < QVL_STATUS_COUNT ? codes[status] : 1;
 }
 
-/* Record an error (when `error` is not NULL) and return `status`, so that a function can end with
- * `return qvl_fail(error, QVL_BAD_INPUT, "...", ...)`. `status` must not be QVL_OK. */
-static inline enum qvl_status qvl_fail(struct qvl_error *error, enum qvl_status status, const char *format,
-                                       ...) QVL_PRINTF(3, 4);
+/* Record an error when `error` is not NULL; qvl_fail is the way to call it. */
+static inline int qvl_record(struct qvl_error *error, enum qvl_status status, const char *format, ...)
+    QVL_PRINTF(3, 4);
 
-static inline enum qvl_status qvl_fail(struct qvl_error *error, enum qvl_status status, const char *format,
-                                       ...)
+static inline int qvl_record(struct qvl_error *error, enum qvl_status status, const char *format, ...)
 {
-    if (error) {
-        va_list arguments;
-        va_start(arguments, format);
-        error->status = status;
-        vsnprintf(error->message, sizeof error->message, format, arguments);
-        va_end(arguments);
-        for (char *c = error->message; *c; c++) /* names from files may hold control characters */
-            if ((unsigned char)*c < 0x20 || *c == 0x7f)
-                *c = '?';
-    }
+    if (!error)
+        return 0;
+    va_list arguments;
+    va_start(arguments, format);
+    error->status = status;
+    vsnprintf(error->message, sizeof error->message, format, arguments);
+    va_end(arguments);
+    for (char *c = error->message; *c; c++) /* names from files may hold control characters */
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    return 0;
+}
+
+static inline enum qvl_status qvl_status_after(int recorded, enum qvl_status status)
+{
+    (void)recorded;
     return status;
 }
+
+/* Record an error and return `status`, so that a function can end with
+ * `return qvl_fail(error, QVL_BAD_INPUT, "...", ...)`. `status` must not be QVL_OK and is evaluated twice. A
+ * macro, so that compilers and analysers see which status comes back. */
+#define qvl_fail(error, status, ...) qvl_status_after(qvl_record(error, status, __VA_ARGS__), status)
 
 /* Put "WHERE: " in front of a recorded message, to add the file or case that an inner call could not know. */
 static inline enum qvl_status qvl_fail_in(struct qvl_error *error, enum qvl_status status, const char *where)

@@ -41,7 +41,8 @@ static void write_raw(uint64_t claimed, const char *header, size_t data_bytes)
     assert_true(8 + length + data_bytes <= sizeof bytes);
     for (int i = 0; i < 8; i++)
         bytes[i] = (uint8_t)(claimed >> (8 * i));
-    memcpy(bytes + 8, header, length);
+    for (size_t i = 0; i < length; i++)
+        bytes[8 + i] = (uint8_t)header[i];
     for (size_t i = 0; i < data_bytes; i++)
         bytes[8 + length + i] = (uint8_t)i;
     assert_int_equal(qvl_file_write(path, bytes, 8 + length + data_bytes, NULL), QVL_OK);

@@ -262,10 +262,11 @@ static void wrong_tensors(void **state)
 
     write_checkpoint();
     edit(FLATTEN, "model.visual.blocks.2.attn.qkv.weight", NULL);
+    const int64_t three = 3 * config.vision.hidden;
     snprintf(message, sizeof message,
              "model.visual.blocks.2.attn.qkv.weight has shape [%lld], expected [%lld, %lld]",
-             (long long)(3 * config.vision.hidden * config.vision.hidden),
-             (long long)(3 * config.vision.hidden), (long long)config.vision.hidden);
+             (long long)three * (long long)config.vision.hidden, (long long)three,
+             (long long)config.vision.hidden);
     refuse(QVL_BAD_INPUT, message);
 
     write_checkpoint();
