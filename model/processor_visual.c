@@ -26,14 +26,16 @@ static int64_t row_columns(const struct qvl_medium_settings *medium)
     return CHANNELS * medium->temporal_patch * medium->patch * medium->patch;
 }
 
-/* malloc that names what is needed and what the machine has. */
-static enum qvl_status allocate(size_t bytes, const char *what, void **memory, struct qvl_error *error)
+/* malloc that names what is needed and what the machine has. `bytes` is a double because limits in a message
+ * can ask for more than a size_t holds. */
+static enum qvl_status allocate(double bytes, const char *what, void **memory, struct qvl_error *error)
 {
     int64_t available = qvl_memory_available();
-    *memory = available >= 0 && bytes > (uint64_t)available ? NULL : malloc(bytes);
+    bool possible = bytes < 0x1p62 && (available < 0 || bytes <= (double)available);
+    *memory = possible ? malloc((size_t)bytes) : NULL;
     if (!*memory)
         return qvl_fail(error, QVL_NO_MEMORY,
-                        "%s need %zu bytes, %lld are available; lower max_pixels, fps or num_frames", what,
+                        "%s need %.0f bytes, %lld are available; lower max_pixels, fps or num_frames", what,
                         bytes, (long long)available);
     return QVL_OK;
 }
@@ -42,7 +44,8 @@ static enum qvl_status sink_open(struct frame_sink *sink, const struct qvl_proce
                                  struct qvl_visual *visual, struct qvl_error *error)
 {
     const struct qvl_medium_settings *medium = qvl_processor_medium(processor, visual->is_video);
-    int64_t rows = visual->grid.t * visual->grid.h * visual->grid.w;
+    double rows = (double)visual->grid.t * (double)visual->grid.h * (double)visual->grid.w;
+    double frame = (double)frame_bytes(visual);
     void *memory;
 
     *sink = (struct frame_sink){.processor = processor,
@@ -51,14 +54,13 @@ static enum qvl_status sink_open(struct frame_sink *sink, const struct qvl_proce
                                                            : processor->settings.image_resize};
     if (processor->sizes_only)
         return QVL_OK;
-    QVL_TRY(allocate((size_t)(rows * row_columns(medium)) * sizeof(float), "patch rows", &memory, error));
+    QVL_TRY(allocate(rows * (double)row_columns(medium) * sizeof(float), "patch rows", &memory, error));
     visual->rows = memory;
     if (processor->keep_resized) {
-        QVL_TRY(allocate((size_t)visual->frames * frame_bytes(visual), "resized frames", &memory, error));
+        QVL_TRY(allocate((double)visual->frames * frame, "resized frames", &memory, error));
         visual->resized_rgb = memory;
     } else {
-        QVL_TRY(
-            allocate((size_t)medium->temporal_patch * frame_bytes(visual), "resized frames", &memory, error));
+        QVL_TRY(allocate((double)medium->temporal_patch * frame, "resized frames", &memory, error));
         sink->pending = memory;
     }
     return QVL_OK;
@@ -224,8 +226,8 @@ static enum qvl_status read_listed_frame(const struct qvl_processor *processor,
     status = qvl_plan_listed_frame(processor, item, picture->height, picture->width, &args.out_height,
                                    &args.out_width, error);
     if (status == QVL_OK)
-        status =
-            allocate((size_t)(args.out_height * args.out_width * CHANNELS), "resized frames", &memory, error);
+        status = allocate((double)args.out_height * (double)args.out_width * CHANNELS, "resized frames",
+                          &memory, error);
     if (status == QVL_OK) {
         args.dst = memory;
         status = processor->pixels->resize(&args, error);

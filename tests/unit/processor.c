@@ -373,6 +373,30 @@ static void refused_media(void **state)
     qvl_processor_destroy(lenient);
 }
 
+/* Limits that ask for more memory than there is: a message, no crash, also where bytes exceed 2^63. */
+static void too_large(void **state)
+{
+    (void)state;
+    struct qvl_processor *hf = load(NULL, (struct qvl_processor_options){0});
+    struct qvl_processor *qvu = load(NULL, (struct qvl_processor_options){.profile = QVL_PROFILE_QVU});
+    struct qvl_media_item item = make_item(false, "noise/64x64/1");
+    struct qvl_visual visual;
+    item.min_pixels = (int64_t)1 << 40;
+    assert_int_equal(qvl_processor_visual(hf, &noise_reader, &item, &visual, &error), QVL_NO_MEMORY);
+    assert_non_null(strstr(error.message, "patch rows need 26388279066624 bytes"));
+    assert_null(visual.rows);
+    item = make_item(true, "noise/1048576x64x64/1/1");
+    item.num_frames = 1 << 20;
+    item.min_pixels = (int64_t)1 << 46;
+    assert_int_equal(qvl_processor_visual(qvu, &noise_reader, &item, &visual, &error), QVL_NO_MEMORY);
+    assert_null(visual.frame_indices);
+    item.num_frames = (1 << 20) + 2;
+    assert_int_equal(qvl_processor_visual(hf, &noise_reader, &item, &visual, &error), QVL_BAD_INPUT);
+    assert_non_null(strstr(error.message, "at most 1048576"));
+    qvl_processor_destroy(hf);
+    qvl_processor_destroy(qvu);
+}
+
 static void sizes_only(void **state)
 {
     (void)state;
@@ -533,6 +557,29 @@ static void config_sources(void **state)
     qvl_processor_destroy(processor);
 }
 
+/* Patches that 5.23.0 reports with cap_pixels_per_frame on. */
+static void capped_pixels(void **state)
+{
+    (void)state;
+    static const int64_t cases[][4] = {
+        {4, 1080, 1920, 5760}, {20, 720, 1280, 28800}, {64, 1080, 1920, 46592}, {7, 500, 900, 7168}};
+    struct qvl_media_item item = make_item(true, NULL);
+    struct qvl_processor *processor;
+    struct qvl_visual visual;
+    write_file("processor_config.json", "{\"video_processor\": {\"cap_pixels_per_frame\": true,"
+                                        " \"size\": {\"shortest_edge\": 4096, \"longest_edge\": 25165824}}}");
+    processor = load(folder, (struct qvl_processor_options){.profile = QVL_PROFILE_HF5});
+    for (int i = 0; i < 4; i++) {
+        item.num_frames = cases[i][0];
+        assert_int_equal(
+            qvl_processor_plan(processor, &item, 900, cases[i][1], cases[i][2], 30.0, &visual, &error),
+            QVL_OK);
+        assert_int_equal(visual.grid.t * visual.grid.h * visual.grid.w, cases[i][3]);
+        qvl_visual_free(&visual);
+    }
+    qvl_processor_destroy(processor);
+}
+
 static void bad_configs(void **state)
 {
     (void)state;
@@ -631,6 +678,8 @@ int main(void)
         cmocka_unit_test(expansion),
         cmocka_unit_test(expansion_mismatch),
         cmocka_unit_test(config_sources),
+        cmocka_unit_test(capped_pixels),
+        cmocka_unit_test(too_large),
         cmocka_unit_test(bad_configs),
         cmocka_unit_test(other_family),
         cmocka_unit_test(stamp_groups),
