@@ -1,6 +1,5 @@
 /* The chat templates of the family, written out. What each template does with a message list is followed to
  * the byte, odd corners included: they decide which tokens the model gets. */
-#define _GNU_SOURCE /* memmem */
 #include <stdlib.h>
 #include <string.h>
 
@@ -210,14 +209,16 @@ static struct range strip_newlines(const char *text, struct range range, bool le
 static size_t find_word(const char *text, struct range range, const char *word, bool last)
 {
     size_t found = SIZE_MAX, length = strlen(word);
-    while (range.start < range.end) {
-        const char *hit = memmem(text + range.start, range.end - range.start, word, length);
+    for (size_t at = range.start; at + length <= range.end; at++) {
+        const char *hit = memchr(text + at, word[0], range.end - length + 1 - at);
         if (!hit)
             break;
-        found = (size_t)(hit - text);
+        at = (size_t)(hit - text);
+        if (memcmp(hit, word, length) != 0)
+            continue;
+        found = at;
         if (!last)
             break;
-        range.start = found + length;
     }
     return found;
 }

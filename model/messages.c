@@ -226,26 +226,36 @@ static enum qvl_status read_tools(struct qvl_messages *messages, const char *jso
     return QVL_OK;
 }
 
-/* Which media each template shows, found by rendering once. */
-static enum qvl_status find_shown(struct qvl_messages *messages, const char *name, struct qvl_error *error)
+/* Which media one template shows, found by rendering it; `indices` has room for all of them. */
+static enum qvl_status find_shown_by(struct qvl_messages *messages, enum qvl_template template,
+                                     int64_t *indices, struct qvl_error *error)
 {
-    if (messages->media_count == 0)
-        return QVL_OK;
-    int64_t *indices = malloc((size_t)messages->media_count * sizeof *indices);
-    enum qvl_status status = indices ? QVL_OK : qvl_fail(error, QVL_NO_MEMORY, "%s: out of memory", name);
-    for (int template = 0; status == QVL_OK && template <TEMPLATE_COUNT; template ++) {
-        struct qvl_render_options options = {.template = (enum qvl_template) template};
-        struct qvl_bytes text = {.size = 0};
-        int64_t count = 0;
-        status = chat_template_render(messages, &options, &text, indices, &count, error);
-        qvl_bytes_free(&text);
-        messages->shown[template] = calloc((size_t)messages->media_count, sizeof **messages->shown);
-        if (status == QVL_OK && !messages->shown[template])
-            status = qvl_fail(error, QVL_NO_MEMORY, "%s: out of memory", name);
-        for (int64_t i = 0; status == QVL_OK && i < count; i++)
-            messages->shown[template][i] = messages->media_items[indices[i]];
-        messages->shown_count[template] = count;
-    }
+    struct qvl_render_options options = {.template = template};
+    struct qvl_bytes text = {.size = 0};
+    int64_t count = 0;
+    enum qvl_status status = chat_template_render(messages, &options, &text, indices, &count, error);
+    qvl_bytes_free(&text);
+    if (status != QVL_OK)
+        return status;
+    struct qvl_media_item *shown = calloc((size_t)count + 1, sizeof *shown);
+    if (!shown)
+        return qvl_fail(error, QVL_NO_MEMORY, "out of memory for %lld media", (long long)count);
+    for (int64_t i = 0; i < count; i++)
+        shown[i] = messages->media_items[indices[i]];
+    messages->shown[template] = shown;
+    messages->shown_count[template] = count;
+    return QVL_OK;
+}
+
+static enum qvl_status find_shown(struct qvl_messages *messages, struct qvl_error *error)
+{
+    int64_t *indices = malloc((size_t)(messages->media_count + 1) * sizeof *indices);
+    if (!indices)
+        return qvl_fail(error, QVL_NO_MEMORY, "out of memory for %lld media",
+                        (long long)messages->media_count);
+    enum qvl_status status = QVL_OK;
+    for (int template = 0; status == QVL_OK && template <TEMPLATE_COUNT; template ++)
+        status = find_shown_by(messages, (enum qvl_template) template, indices, error);
     free(indices);
     return status;
 }
@@ -263,7 +273,7 @@ static enum qvl_status parse(const char *json, size_t size, const char *name, co
     if (status == QVL_OK && tools)
         status = read_tools(*messages, tools, tools_size, tools_name, error);
     if (status == QVL_OK)
-        status = find_shown(*messages, name, error);
+        status = find_shown(*messages, error);
     if (status != QVL_OK) {
         qvl_messages_destroy(*messages);
         *messages = NULL;

@@ -39,9 +39,10 @@ static enum qvl_status classify_json(const char *path, enum qvl_template *templa
         }
         value = chosen;
     }
-    *found = cJSON_IsString(value);
-    if (*found)
-        *template = classify(value->valuestring);
+    const char *text = cJSON_GetStringValue(value);
+    *found = text != NULL;
+    if (text)
+        *template = classify(text);
     cJSON_Delete(tree);
     return QVL_OK;
 }

@@ -1,5 +1,4 @@
 /* Reads the tokenizer files of a checkpoint folder and refuses what the encoder does not do. */
-#define _GNU_SOURCE /* qsort_r */
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,7 +89,7 @@ static enum qvl_status add_json_merges(struct qvl_tokenizer *tokenizer, const st
         snprintf(where, sizeof where, "%.280s: %s", place.file, place.path);
         const cJSON *left = cJSON_IsArray(node) ? node->child : NULL, *right = left ? left->next : NULL;
         size_t left_size;
-        if (cJSON_IsString(left) && cJSON_IsString(right) && !right->next)
+        if (right && cJSON_IsString(left) && cJSON_IsString(right) && !right->next)
             QVL_TRY(add_merge(tokenizer, left->valuestring, strlen(left->valuestring), right->valuestring,
                               strlen(right->valuestring), where, scratch, error));
         else if (cJSON_IsString(node) &&
@@ -259,27 +258,40 @@ static enum qvl_status check_settings(const struct qvl_json *root, const struct 
     return refuse_true(&split, "add_prefix_space", error);
 }
 
-static int compare_added(const void *a, const void *b, void *bpe)
+struct order {
+    int64_t id;
+    unsigned char first;
+    size_t size;
+};
+
+static int compare_order(const void *a, const void *b)
 {
-    size_t left_size, right_size;
-    const char *left = qvl_bpe_bytes(bpe, *(const int64_t *)a, &left_size);
-    const char *right = qvl_bpe_bytes(bpe, *(const int64_t *)b, &right_size);
-    int first = (int)(unsigned char)left[0] - (int)(unsigned char)right[0];
-    return first ? first : (left_size < right_size) - (left_size > right_size);
+    const struct order *left = a, *right = b;
+    if (left->first != right->first)
+        return left->first < right->first ? -1 : 1;
+    return (left->size < right->size) - (left->size > right->size);
 }
 
-static void index_added(struct qvl_tokenizer *tokenizer)
+/* Sort the added tokens by first byte, then longest first, and note where each first byte starts. */
+static enum qvl_status index_added(struct qvl_tokenizer *tokenizer, struct qvl_error *error)
 {
-    if (tokenizer->added_count > 0)
-        qsort_r(tokenizer->added, tokenizer->added_count, sizeof *tokenizer->added, compare_added,
-                tokenizer->bpe);
-    for (size_t i = 0; i < tokenizer->added_count; i++) {
-        size_t size;
-        const char *bytes = qvl_bpe_bytes(tokenizer->bpe, tokenizer->added[i], &size);
-        tokenizer->added_start[(unsigned char)bytes[0] + 1]++;
+    size_t count = tokenizer->added_count;
+    struct order *orders = malloc((count + 1) * sizeof *orders);
+    if (!orders)
+        return qvl_fail(error, QVL_NO_MEMORY, "out of memory for %zu added tokens", count);
+    for (size_t i = 0; i < count; i++) {
+        const char *bytes = qvl_bpe_bytes(tokenizer->bpe, tokenizer->added[i], &orders[i].size);
+        orders[i].id = tokenizer->added[i];
+        orders[i].first = (unsigned char)bytes[0];
+        tokenizer->added_start[orders[i].first + 1]++;
     }
+    qsort(orders, count, sizeof *orders, compare_order);
+    for (size_t i = 0; i < count; i++)
+        tokenizer->added[i] = orders[i].id;
     for (int byte = 0; byte < 256; byte++)
         tokenizer->added_start[byte + 1] += tokenizer->added_start[byte];
+    free(orders);
+    return QVL_OK;
 }
 
 static enum qvl_status read_tokenizer_json(struct qvl_tokenizer *tokenizer, const char *path,
@@ -359,8 +371,7 @@ static enum qvl_status read_files(struct qvl_tokenizer *tokenizer, const char *f
     }
     if (!whole || qvl_file_exists(paths->config))
         QVL_TRY(read_config(tokenizer, paths->config, !whole, error));
-    index_added(tokenizer);
-    return QVL_OK;
+    return index_added(tokenizer, error);
 }
 
 enum qvl_status qvl_tokenizer_load(const char *folder, struct qvl_tokenizer **tokenizer,
@@ -369,8 +380,9 @@ enum qvl_status qvl_tokenizer_load(const char *folder, struct qvl_tokenizer **to
     struct paths paths = {.tokenizer = NULL};
     struct spelling scratch = {.left = {.size = 0}};
     *tokenizer = calloc(1, sizeof **tokenizer);
-    enum qvl_status status = *tokenizer ? qvl_bpe_create(&(*tokenizer)->bpe, error)
-                                        : qvl_fail(error, QVL_NO_MEMORY, "%s: out of memory", folder);
+    if (!*tokenizer)
+        return qvl_fail(error, QVL_NO_MEMORY, "%s: out of memory", folder);
+    enum qvl_status status = qvl_bpe_create(&(*tokenizer)->bpe, error);
     if (status == QVL_OK)
         status = qvl_path_join(folder, "tokenizer.json", &paths.tokenizer, error);
     if (status == QVL_OK)
