@@ -306,10 +306,7 @@ static void add_record(const struct qvl_session *session, const struct outcome *
 static enum qvl_status write_forms(const struct qvl_output *output, const struct qvl_session *session,
                                    const struct outcome *outcome, struct qvl_error *error)
 {
-    bool wanted = false;
-    for (int form = 0; form < QVL_REPORT_FORM_COUNT; form++)
-        wanted = wanted || output->files[form];
-    if (!wanted)
+    if (!qvl_output_wanted(output))
         return QVL_OK;
     struct qvl_report report = {0};
     struct qvl_record *record = qvl_record_create("generation", session->options->weights, QVL_CASE_NONE);

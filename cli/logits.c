@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/safetensors.h"
 #include "cli/numbers.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/session.h"
 #include "cli/verbs.h"
+#include "cli/visual_tensors.h"
 #include "model/tap_store.h"
 
 #define MAX_PATTERNS 64
@@ -218,141 +218,22 @@ static enum qvl_status run(struct qvl_session *session, const struct logits_opti
     return forward(session, *sequence, chunk, wanted, outcome, error);
 }
 
-/* The list of tensors that the file gets; names and small arrays made here are freed with it. */
-struct tensor_list {
-    struct qvl_safetensors_tensor *tensors;
-    int64_t count, capacity;
-    void **owned;
-    int64_t owned_count;
-    bool failed;
-};
-
-static void *own(struct tensor_list *list, void *memory)
-{
-    void **grown = memory ? realloc(list->owned, sizeof(void *) * (size_t)(list->owned_count + 1)) : NULL;
-    if (!grown) {
-        free(memory);
-        list->failed = true;
-        return NULL;
-    }
-    list->owned = grown;
-    list->owned[list->owned_count++] = memory;
-    return memory;
-}
-
-static struct qvl_safetensors_tensor *add(struct tensor_list *list, const char *name, enum qvl_dtype dtype,
-                                          int32_t rank, const int64_t *shape, const void *data)
-{
-    static struct qvl_safetensors_tensor nowhere;
-    if (list->count == list->capacity) {
-        const int64_t capacity = list->capacity ? 2 * list->capacity : 64;
-        struct qvl_safetensors_tensor *grown = realloc(list->tensors, sizeof *grown * (size_t)capacity);
-        if (!grown) {
-            list->failed = true;
-            return &nowhere;
-        }
-        list->tensors = grown;
-        list->capacity = capacity;
-    }
-    struct qvl_safetensors_tensor *tensor = &list->tensors[list->count++];
-    *tensor = (struct qvl_safetensors_tensor){.name = name, .dtype = dtype, .rank = rank, .data = data};
-    memcpy(tensor->shape, shape, sizeof(int64_t) * (size_t)rank);
-    return tensor;
-}
-
-/* The patch rows of all images or of all videos, one after the other. */
-struct row_source {
-    const struct qvl_prompt *prompt;
-    bool videos;
-    int64_t width;
-};
-
-static enum qvl_status fill_rows(void *context, int64_t first, int64_t count, void *elements,
-                                 struct qvl_error *error)
-{
-    const struct row_source *source = context;
-    float *out = elements;
-    (void)error;
-    for (int64_t i = 0; i < source->prompt->visual_count && count > 0; i++) {
-        const struct qvl_visual *visual = &source->prompt->visuals[i];
-        if (visual->is_video != source->videos)
-            continue;
-        const int64_t size = visual->grid.t * visual->grid.h * visual->grid.w * source->width;
-        if (first < size) {
-            const int64_t take = size - first < count ? size - first : count;
-            memcpy(out, visual->rows + first, sizeof(float) * (size_t)take);
-            out += take;
-            count -= take;
-            first = 0;
-        } else {
-            first -= size;
-        }
-    }
-    return QVL_OK;
-}
-
-static void add_visuals(struct tensor_list *list, const struct qvl_session *session, bool videos)
-{
-    const struct qvl_prompt *prompt = &session->prompt;
-    const struct qvl_vision_config *vision = &qvl_model_get_config(session->model)->vision;
-    const int64_t width = vision->channels * vision->temporal_patch * vision->patch * vision->patch;
-    int64_t *grids = own(list, malloc(sizeof(int64_t) * 3 * (size_t)(prompt->visual_count + 1)));
-    struct row_source *source = own(list, malloc(sizeof *source));
-    int64_t count = 0;
-    int64_t rows = 0;
-    if (!grids || !source)
-        return;
-    for (int64_t i = 0; i < prompt->visual_count; i++) {
-        const struct qvl_grid *grid = &prompt->visuals[i].grid;
-        if (prompt->visuals[i].is_video != videos)
-            continue;
-        grids[3 * count] = grid->t;
-        grids[3 * count + 1] = grid->h;
-        grids[3 * count + 2] = grid->w;
-        rows += grid->t * grid->h * grid->w;
-        count++;
-    }
-    if (count == 0)
-        return;
-    *source = (struct row_source){prompt, videos, width};
-    add(list, videos ? "video_grid_thw" : "image_grid_thw", QVL_I64, 2, (int64_t[]){count, 3}, grids);
-    struct qvl_safetensors_tensor *pixels = add(list, videos ? "pixel_values_videos" : "pixel_values",
-                                                QVL_F32, 2, (int64_t[]){rows, width}, NULL);
-    pixels->fill = fill_rows;
-    pixels->context = source;
-}
-
-static void add_frame_indices(struct tensor_list *list, const struct qvl_prompt *prompt)
-{
-    int64_t video = 0;
-    for (int64_t i = 0; i < prompt->visual_count; i++) {
-        const struct qvl_visual *visual = &prompt->visuals[i];
-        if (!visual->is_video)
-            continue;
-        char *name = own(list, malloc(48));
-        if (!name)
-            return;
-        snprintf(name, 48, "frames_indices.%lld", (long long)video++);
-        add(list, name, QVL_I64, 1, &visual->frames, visual->frame_indices);
-    }
-}
-
-static void add_all(struct tensor_list *list, const struct qvl_session *session,
+static void add_all(struct qvl_tensor_list *list, const struct qvl_session *session,
                     const struct outcome *outcome)
 {
     const int64_t tokens = session->prompt.count;
     const int64_t vocabulary = qvl_model_get_config(session->model)->text.vocab;
-    add(list, "input_ids", QVL_I64, 1, &tokens, session->prompt.ids);
-    add(list, "position_ids", QVL_I64, 2, (int64_t[]){3, tokens}, outcome->position_ids->ids);
-    add_visuals(list, session, false);
-    add_visuals(list, session, true);
-    add_frame_indices(list, &session->prompt);
-    add(list, "logits_positions", QVL_I64, 1, &outcome->position_count, outcome->positions);
-    add(list, "logits", QVL_F32, 2, (int64_t[]){outcome->position_count, vocabulary}, outcome->logits);
-    add(list, "argmax", QVL_I64, 1, &tokens, outcome->argmax);
+    qvl_tensor_list_add(list, "input_ids", QVL_I64, 1, &tokens, session->prompt.ids);
+    qvl_tensor_list_add(list, "position_ids", QVL_I64, 2, (int64_t[]){3, tokens}, outcome->position_ids->ids);
+    qvl_tensor_list_add_visuals(list, session->prompt.visuals, session->prompt.visual_count,
+                                qvl_processor_settings(session->processor));
+    qvl_tensor_list_add(list, "logits_positions", QVL_I64, 1, &outcome->position_count, outcome->positions);
+    qvl_tensor_list_add(list, "logits", QVL_F32, 2, (int64_t[]){outcome->position_count, vocabulary},
+                        outcome->logits);
+    qvl_tensor_list_add(list, "argmax", QVL_I64, 1, &tokens, outcome->argmax);
     for (int64_t i = 0; i < outcome->taps.count; i++) {
         const struct qvl_tap_entry *entry = &outcome->taps.entries[i];
-        add(list, entry->name, QVL_F32, entry->rank, entry->shape, entry->values);
+        qvl_tensor_list_add(list, entry->name, QVL_F32, entry->rank, entry->shape, entry->values);
     }
 }
 
@@ -364,17 +245,11 @@ static enum qvl_status write_file(const char *path, const struct qvl_session *se
         {"dtype", qvl_dtype_name(session->storage)},
         {"processor", qvl_profile_name(session->options->processor.profile)},
         {"plan", qvl_model_plan(session->model)}};
-    struct tensor_list list = {0};
+    struct qvl_tensor_list list = {0};
     add_all(&list, session, outcome);
     const enum qvl_status status =
-        list.failed
-            ? qvl_fail(error, QVL_NO_MEMORY, "no memory for the list of tensors of %s", path)
-            : qvl_safetensors_write(path, list.tensors, list.count, metadata,
-                                    sizeof metadata / sizeof *metadata, QVL_SAFETENSORS_SORTED, error);
-    for (int64_t i = 0; i < list.owned_count; i++)
-        free(list.owned[i]);
-    free(list.owned);
-    free(list.tensors);
+        qvl_tensor_list_write(&list, path, metadata, sizeof metadata / sizeof *metadata, error);
+    qvl_tensor_list_free(&list);
     return status;
 }
 

@@ -12,6 +12,8 @@ static const struct qvl_verb verbs[] = {
     {"latency", "prefill and decode of a checkpoint at growing context", qvl_verb_latency},
     {"logits", "logits, inputs and stages of a prompt as safetensors", qvl_verb_logits},
     {"generate", "the answer of a checkpoint to a chat", qvl_verb_generate},
+    {"tokenize", "ids of a text, of lines or of a chat, and the rendered prompt", qvl_verb_tokenize},
+    {"preprocess", "sizes, grids, frames, timestamps and patch rows of media", qvl_verb_preprocess},
     {"checkpoint", "write a small random checkpoint to try things on", qvl_verb_checkpoint},
     {"validate", "check a report against its schema and its own hashes", qvl_verb_validate},
     {"list", "backends, ops, models and checkpoint presets", qvl_verb_list},

@@ -33,8 +33,6 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     }
 }
 
-static const struct argp output_parser = {.options = options, .parser = parse_option};
-
 /* What the one argp in front of the verb's options and ours hands to each. */
 struct inputs {
     void *own;
@@ -58,6 +56,19 @@ static bool is_output_option(const char *argument)
         if (options[i].name && strncmp(argument, "--", 2) == 0 && strcmp(argument + 2, options[i].name) == 0)
             return true;
     return false;
+}
+
+/* Our options but those whose names the verb gives another meaning (`tokenize --jsonl`). */
+static void drop_taken(const struct argp_option *taken, struct argp_option *kept)
+{
+    for (const struct argp_option *option = options; option->name || option->doc; option++) {
+        bool free_name = true;
+        for (const struct argp_option *other = taken; option->name && other && other->name; other++)
+            free_name = free_name && strcmp(option->name, other->name) != 0;
+        if (free_name)
+            *kept++ = *option;
+    }
+    *kept = (struct argp_option){0};
 }
 
 /* A copy of argv with "-" behind each output option that names no file; *count its length. NULL: no memory.
@@ -85,7 +96,10 @@ enum qvl_status qvl_output_parse(const struct argp *parser, int argc, char **arg
     struct inputs inputs = {input, output};
     struct argp own = *parser;
     own.args_doc = own.doc = NULL; /* stated once, by `whole` */
-    const struct argp_child children[] = {{&own, 0, NULL, 0}, {&output_parser, 0, NULL, 0}, {0}};
+    struct argp_option kept[sizeof options / sizeof *options];
+    drop_taken(parser->options, kept);
+    const struct argp ours = {.options = kept, .parser = parse_option};
+    const struct argp_child children[] = {{&own, 0, NULL, 0}, {&ours, 0, NULL, 0}, {0}};
     const struct argp whole = {
         .parser = parse_joined, .args_doc = parser->args_doc, .doc = parser->doc, .children = children};
     int count = 0;
@@ -97,6 +111,14 @@ enum qvl_status qvl_output_parse(const struct argp *parser, int argc, char **arg
     output->argc = argc;
     output->argv = (const char *const *)argv;
     return failed ? qvl_fail(error, QVL_USAGE, "wrong options: %s", strerror(failed)) : QVL_OK;
+}
+
+bool qvl_output_wanted(const struct qvl_output *output)
+{
+    for (int form = 0; form < QVL_REPORT_FORM_COUNT; form++)
+        if (output->files[form])
+            return true;
+    return false;
 }
 
 enum qvl_status qvl_output_print(const void *data, size_t size, struct qvl_error *error)

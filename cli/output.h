@@ -3,6 +3,7 @@
 #define QVL_CLI_OUTPUT_H
 
 #include <argp.h>
+#include <stdbool.h>
 
 #include "reports/writer.h"
 
@@ -13,11 +14,14 @@ struct qvl_output {
 };
 
 /* Parse the arguments of a verb. `parser` has the verb's own options and `input`; the output options join
- * them as an argp child whose input is `output`. FILE may be left out of an output option at the end of the
- * line or in front of another option: it is then stdout. Ends the process on --help (0) and on wrong usage
- * (2). */
+ * them as an argp child whose input is `output`, but for those whose names the verb uses itself. FILE may be
+ * left out of an output option at the end of the line or in front of another option: it is then stdout. Ends
+ * the process on --help (0) and on wrong usage (2). */
 QVL_MUST_USE enum qvl_status qvl_output_parse(const struct argp *parser, int argc, char **argv, void *input,
                                               struct qvl_output *output, struct qvl_error *error);
+
+/* Whether any of the forms was asked for. */
+bool qvl_output_wanted(const struct qvl_output *output);
 
 /* Collect the environment if report.json wants it and the verb has not, set time and command line, write the
  * files, then print to stdout what goes there: the forms that name no file, or else the tables. Nothing is

@@ -28,13 +28,23 @@ enum {
     OPTION_DAMAGED
 };
 
+static const struct argp_option weights_options[] = {
+    {"weights", OPTION_WEIGHTS, "DIR", 0, "Checkpoint folder in the Hugging Face layout", 1}, {0}};
+
 static const struct argp_option model_options[] = {
-    {"weights", OPTION_WEIGHTS, "DIR", 0, "Checkpoint folder in the Hugging Face layout", 1},
     {"backend", OPTION_BACKEND, "NAME", 0, "ref, cpu or a plugin ./x.so (default cpu)", 1},
     {"dtype", OPTION_DTYPE, "TYPE", 0, "f32, bf16 or f16 (default: as the checkpoint is stored)", 1},
     {"threads", OPTION_THREADS, "N", 0, "Threads of the backend (default: all)", 1},
     {"chunk", OPTION_CHUNK, "N", 0, "Prompt tokens of one forward call", 1},
     {"angles", OPTION_ANGLES, "PRECISION", 0, "Rotary angles: f32 as the original (default), or f64", 1},
+    {0}};
+
+static const struct argp_option processor_options[] = {
+    {"processor", OPTION_PROCESSOR, "PROFILE", 0, "Preprocessing as hf4 (default), hf5 or qvu", 2},
+    {"resize", OPTION_RESIZE, "METHOD", 0, "torchvision, pillow, pillow13 or float in place of the profile's",
+     2},
+    {"accept-damaged", OPTION_DAMAGED, NULL, 0,
+     "Take videos whose selected frames are damaged, marked inexact", 2},
     {0}};
 
 static const struct argp_option prompt_options[] = {
@@ -43,12 +53,7 @@ static const struct argp_option prompt_options[] = {
     {"prompt", OPTION_PROMPT, "TEXT", 0, "One user message in place of --messages", 2},
     {"image", OPTION_IMAGE, "FILE", 0, "An image of that message, in front of the text; may be repeated", 2},
     {"video", OPTION_VIDEO, "FILE", 0, "A video of that message; may be repeated", 2},
-    {"processor", OPTION_PROCESSOR, "PROFILE", 0, "Preprocessing as hf4 (default), hf5 or qvu", 2},
-    {"resize", OPTION_RESIZE, "METHOD", 0, "torchvision, pillow, pillow13 or float in place of the profile's",
-     2},
     {"add-vision-id", OPTION_VISION_ID, NULL, 0, "Label media: \"Picture 1: \"", 2},
-    {"accept-damaged", OPTION_DAMAGED, NULL, 0,
-     "Take videos whose selected frames are damaged, marked inexact", 2},
     {0}};
 
 static bool parse_dtype(const char *name, enum qvl_dtype *dtype)
@@ -74,12 +79,25 @@ static bool parse_resize(const char *name, enum qvl_resize_method *method)
     return false;
 }
 
+static error_t parse_weights_option(int key, char *argument, struct argp_state *state)
+{
+    struct qvl_session_options *options = state->input;
+    switch (key) {
+    case OPTION_WEIGHTS: options->weights = argument; return 0;
+    case ARGP_KEY_END:
+        if (!options->weights)
+            argp_error(state, "--weights DIR is needed");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
 static error_t parse_model_option(int key, char *argument, struct argp_state *state)
 {
     struct qvl_session_options *options = state->input;
     int64_t number;
     switch (key) {
-    case OPTION_WEIGHTS: options->weights = argument; return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = options; return 0;
     case OPTION_BACKEND: options->backend = argument; return 0;
     case OPTION_DTYPE:
         options->has_dtype = true;
@@ -100,10 +118,6 @@ static error_t parse_model_option(int key, char *argument, struct argp_state *st
             argp_error(state, "--angles is f32 or f64, not %s", argument);
         options->angles = strcmp(argument, "f64") == 0 ? QVL_ANGLE_F64 : QVL_ANGLE_F32;
         return 0;
-    case ARGP_KEY_END:
-        if (!options->weights)
-            argp_error(state, "--weights DIR is needed");
-        return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -117,10 +131,29 @@ static void check_prompt_options(const struct qvl_session_options *options, stru
         argp_error(state, "a prompt is needed: --messages FILE or --prompt TEXT");
 }
 
+static error_t parse_processor_option(int key, char *argument, struct argp_state *state)
+{
+    struct qvl_session_options *options = state->input;
+    switch (key) {
+    case OPTION_PROCESSOR:
+        if (!qvl_profile_parse(argument, &options->processor.profile))
+            argp_error(state, "--processor is hf4, hf5 or qvu, not %s", argument);
+        return 0;
+    case OPTION_RESIZE:
+        options->processor.override_resize = true;
+        if (!parse_resize(argument, &options->processor.resize))
+            argp_error(state, "--resize is torchvision, pillow, pillow13 or float, not %s", argument);
+        return 0;
+    case OPTION_DAMAGED: options->processor.accept_damaged = true; return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
 static error_t parse_prompt_option(int key, char *argument, struct argp_state *state)
 {
     struct qvl_session_options *options = state->input;
     switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = options; return 0;
     case OPTION_MESSAGES: options->messages = argument; return 0;
     case OPTION_TOOLS: options->tools = argument; return 0;
     case OPTION_PROMPT: options->text = argument; return 0;
@@ -134,24 +167,23 @@ static error_t parse_prompt_option(int key, char *argument, struct argp_state *s
             argp_error(state, "more than %d videos; use --messages", QVL_SESSION_MAX_MEDIA);
         options->videos[options->video_count++] = argument;
         return 0;
-    case OPTION_PROCESSOR:
-        if (!qvl_profile_parse(argument, &options->processor.profile))
-            argp_error(state, "--processor is hf4, hf5 or qvu, not %s", argument);
-        return 0;
-    case OPTION_RESIZE:
-        options->processor.override_resize = true;
-        if (!parse_resize(argument, &options->processor.resize))
-            argp_error(state, "--resize is torchvision, pillow, pillow13 or float, not %s", argument);
-        return 0;
     case OPTION_VISION_ID: options->add_vision_id = true; return 0;
-    case OPTION_DAMAGED: options->processor.accept_damaged = true; return 0;
     case ARGP_KEY_END: check_prompt_options(options, state); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
 
-const struct argp qvl_session_model_argp = {.options = model_options, .parser = parse_model_option};
-const struct argp qvl_session_prompt_argp = {.options = prompt_options, .parser = parse_prompt_option};
+const struct argp qvl_session_weights_argp = {.options = weights_options, .parser = parse_weights_option};
+const struct argp qvl_session_processor_argp = {.options = processor_options,
+                                                .parser = parse_processor_option};
+
+static const struct argp_child model_children[] = {{&qvl_session_weights_argp, 0, NULL, 0}, {0}};
+static const struct argp_child prompt_children[] = {{&qvl_session_processor_argp, 0, NULL, 0}, {0}};
+
+const struct argp qvl_session_model_argp = {
+    .options = model_options, .parser = parse_model_option, .children = model_children};
+const struct argp qvl_session_prompt_argp = {
+    .options = prompt_options, .parser = parse_prompt_option, .children = prompt_children};
 
 void qvl_session_defaults(struct qvl_session_options *options)
 {
@@ -212,18 +244,31 @@ static enum qvl_status read_messages(const struct qvl_session_options *options,
     return status;
 }
 
+enum qvl_status qvl_session_read_messages(const struct qvl_session_options *options,
+                                          struct qvl_messages **messages, struct qvl_render_options *render,
+                                          struct qvl_error *error)
+{
+    *render =
+        (struct qvl_render_options){.add_generation_prompt = true, .add_vision_id = options->add_vision_id};
+    QVL_TRY(qvl_template_detect(options->weights, &render->template, error));
+    return read_messages(options, messages, error);
+}
+
+enum qvl_status qvl_session_load_processor(const struct qvl_session_options *options,
+                                           struct qvl_processor **processor, struct qvl_error *error)
+{
+    return qvl_processor_load(options->weights, &qvl_ref_pixel_ops, &options->processor, processor, error);
+}
+
 enum qvl_status qvl_session_open_prompt(struct qvl_session *session, struct qvl_error *error)
 {
     const struct qvl_session_options *options = session->options;
     struct qvl_messages *messages = NULL;
-    struct qvl_render_options render = {.add_generation_prompt = true,
-                                        .add_vision_id = options->add_vision_id};
+    struct qvl_render_options render;
     const double start = qvl_session_clock();
     QVL_TRY(qvl_tokenizer_load(options->weights, &session->tokenizer, error));
-    QVL_TRY(qvl_processor_load(options->weights, &qvl_ref_pixel_ops, &options->processor, &session->processor,
-                               error));
-    QVL_TRY(qvl_template_detect(options->weights, &render.template, error));
-    QVL_TRY(read_messages(options, &messages, error));
+    QVL_TRY(qvl_session_load_processor(options, &session->processor, error));
+    QVL_TRY(qvl_session_read_messages(options, &messages, &render, error));
     const enum qvl_status status =
         qvl_processor_prompt(session->processor, session->tokenizer, &qvl_media_files, messages, &render,
                              &session->prompt, &session->text, &session->text_size, error);

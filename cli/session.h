@@ -44,11 +44,25 @@ struct qvl_session {
     double load_seconds, preprocess_seconds;
 };
 
-/* Argp children; the input of both is a struct qvl_session_options. */
-extern const struct argp qvl_session_model_argp;
-extern const struct argp qvl_session_prompt_argp;
+/* Argp children; the input of each is a struct qvl_session_options. */
+extern const struct argp qvl_session_weights_argp;   /* --weights, needed */
+extern const struct argp qvl_session_model_argp;     /* weights, backend and its settings */
+extern const struct argp qvl_session_processor_argp; /* the preprocessing profile */
+extern const struct argp qvl_session_prompt_argp;    /* messages or their single parts, and the processor */
 
 void qvl_session_defaults(struct qvl_session_options *options);
+
+/* The messages the options name, and how the checkpoint renders them. Media files must exist; none is read.
+ * *messages is owned (qvl_messages_destroy). */
+QVL_MUST_USE enum qvl_status qvl_session_read_messages(const struct qvl_session_options *options,
+                                                       struct qvl_messages **messages,
+                                                       struct qvl_render_options *render,
+                                                       struct qvl_error *error);
+
+/* The processor of the checkpoint under the options' profile. *processor is owned (qvl_processor_destroy). */
+QVL_MUST_USE enum qvl_status qvl_session_load_processor(const struct qvl_session_options *options,
+                                                        struct qvl_processor **processor,
+                                                        struct qvl_error *error);
 
 /* Tokenizer and processor of the checkpoint, then the prompt: reads the media. */
 QVL_MUST_USE enum qvl_status qvl_session_open_prompt(struct qvl_session *session, struct qvl_error *error);

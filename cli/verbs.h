@@ -22,7 +22,9 @@ qvl_verb_fn qvl_verb_generate;
 qvl_verb_fn qvl_verb_latency;
 qvl_verb_fn qvl_verb_list;
 qvl_verb_fn qvl_verb_logits;
+qvl_verb_fn qvl_verb_preprocess;
 qvl_verb_fn qvl_verb_run;
+qvl_verb_fn qvl_verb_tokenize;
 qvl_verb_fn qvl_verb_validate;
 
 #endif

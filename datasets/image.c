@@ -58,13 +58,22 @@ static void composite_on_white(struct qvl_decoded_image *image)
     }
 }
 
+static bool is_jpeg(const struct qvl_media_source *source)
+{
+    return source->size >= 3 && !memcmp(source->bytes, "\xff\xd8\xff", 3);
+}
+
+static bool is_webp(const struct qvl_media_source *source)
+{
+    return source->size >= 12 && !memcmp(source->bytes, "RIFF", 4) && !memcmp(source->bytes + 8, "WEBP", 4);
+}
+
 static enum qvl_status decode(const struct qvl_media_source *source, struct qvl_decoded_image *image,
                               struct qvl_error *error)
 {
-    const uint8_t *bytes = source->bytes;
-    if (source->size >= 3 && !memcmp(bytes, "\xff\xd8\xff", 3))
+    if (is_jpeg(source))
         return qvl_image_decode_jpeg(source, image, error);
-    if (source->size >= 12 && !memcmp(bytes, "RIFF", 4) && !memcmp(bytes + 8, "WEBP", 4))
+    if (is_webp(source))
         return qvl_image_decode_webp(source, image, error);
     return qvl_image_decode_other(source, image, error);
 }
@@ -90,6 +99,18 @@ enum qvl_status qvl_image_read(const char *path, const void *bytes, size_t size,
         }
     }
     qvl_decoded_image_free(&image);
+    qvl_media_source_close(&source);
+    return status;
+}
+
+enum qvl_status qvl_media_is_picture(const char *path, bool *picture, struct qvl_error *error)
+{
+    struct qvl_media_source source;
+    QVL_TRY(qvl_media_source_open(&source, path, NULL, 0, false, error));
+    enum qvl_status status = QVL_OK;
+    *picture = true;
+    if (!is_jpeg(&source) && !is_webp(&source))
+        status = qvl_image_recognise_other(&source, picture, error);
     qvl_media_source_close(&source);
     return status;
 }

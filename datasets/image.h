@@ -29,6 +29,10 @@ enum qvl_status qvl_image_decode_webp(const struct qvl_media_source *source, str
 enum qvl_status qvl_image_decode_other(const struct qvl_media_source *source, struct qvl_decoded_image *image,
                                        struct qvl_error *error) QVL_MUST_USE;
 
+/* Whether FFmpeg takes the bytes for a picture. QVL_BAD_INPUT: no known format. */
+enum qvl_status qvl_image_recognise_other(const struct qvl_media_source *source, bool *picture,
+                                          struct qvl_error *error) QVL_MUST_USE;
+
 /* Check the size and allocate rgb (and alpha). QVL_BAD_INPUT above QVL_MEDIA_MAX_PIXELS or below 1 x 1. */
 enum qvl_status qvl_decoded_image_alloc(struct qvl_decoded_image *image, int64_t width, int64_t height,
                                         enum qvl_alpha_origin alpha_origin, const char *name,

@@ -286,3 +286,18 @@ enum qvl_status qvl_image_decode_other(const struct qvl_media_source *source, st
     qvl_libav_input_close(&input);
     return status;
 }
+
+enum qvl_status qvl_image_recognise_other(const struct qvl_media_source *source, bool *picture,
+                                          struct qvl_error *error)
+{
+    struct qvl_libav_input input;
+    struct qvl_image_header header;
+    qvl_image_header_read(source->bytes, (size_t)source->size, &header);
+    *picture = true;
+    if (header.kind != QVL_IMAGE_UNKNOWN)
+        return QVL_OK;
+    QVL_TRY(qvl_libav_input_open(&input, source, NULL, error));
+    *picture = is_picture_format(input.format->iformat->name);
+    qvl_libav_input_close(&input);
+    return QVL_OK;
+}

@@ -7,6 +7,8 @@
 #ifndef QVL_DATASETS_MEDIA_H
 #define QVL_DATASETS_MEDIA_H
 
+#include <stdbool.h>
+
 #include "qvl/media.h"
 
 /* Pictures of more pixels are refused before their memory is allocated: the limit of the original's image
@@ -21,5 +23,9 @@ enum qvl_status qvl_image_read(const char *path, const void *bytes, size_t size,
                                struct qvl_picture *picture, struct qvl_error *error) QVL_MUST_USE;
 enum qvl_status qvl_video_open(const char *path, const void *bytes, size_t size, struct qvl_video **video,
                                struct qvl_error *error) QVL_MUST_USE;
+
+/* Whether a file is a picture (also an animated one) rather than a video, by its content. QVL_BAD_INPUT: a
+ * format of neither. */
+enum qvl_status qvl_media_is_picture(const char *path, bool *picture, struct qvl_error *error) QVL_MUST_USE;
 
 #endif
