@@ -41,7 +41,7 @@ static struct qvl_media_item make_item(bool video, const char *path)
 static void expect_indices(int64_t *indices, int64_t count, const int64_t *expected, int64_t expected_count)
 {
     assert_int_equal(count, expected_count);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < expected_count; i++)
         assert_int_equal(indices[i], expected[i]);
     free(indices);
 }
