@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/random.h"
 #include "bench/flops_records.h"
 #include "cli/audit.h"
 #include "cli/latency_records.h"
@@ -13,7 +12,7 @@
 
 /* What the plain loops of the reference do in a second on a slow machine, and how long one of its runs may
  * take. */
-#define REFERENCE_FLOPS 2.5e8
+#define REFERENCE_FLOPS 1e9
 #define REFERENCE_SECONDS 60.0
 
 bool qvl_audit_reference_fits(const struct qvl_audit *audit, int64_t tokens, char reason[256])
@@ -42,14 +41,20 @@ static void show_runs(void *context, int done, int total)
     qvl_progress_update(progress, done);
 }
 
+/* A jittered run of a long prompt takes the reference tens of seconds, and its many rows make one draw speak
+ * for several. */
+#define LONG_PROMPT 4096
+
 /* One comparison of all stages of a prompt: its records and a summary. */
 static enum qvl_status compare_stages(struct qvl_audit *audit, const struct qvl_prompt *prompt,
-                                      const char *label, enum qvl_dtype storage, struct qvl_error *error)
+                                      const char *label, enum qvl_dtype storage, const char *prompt_options,
+                                      struct qvl_error *error)
 {
     const char *backend = audit->options->session.backend;
+    const int64_t draws = prompt->count > LONG_PROMPT ? 1 : audit->options->draws;
     const struct qvl_stage_options options = {.storage = storage,
                                               .chunk = audit->options->session.chunk,
-                                              .draws = (int)audit->options->draws,
+                                              .draws = (int)draws,
                                               .seed = audit->options->seed,
                                               .threads = audit->options->session.threads,
                                               .progress = show_runs,
@@ -57,11 +62,12 @@ static enum qvl_status compare_stages(struct qvl_audit *audit, const struct qvl_
     struct qvl_stage_summary summary;
     qvl_backend_open_fn *reference;
     qvl_backend_open_fn *candidate;
-    char repro[512];
+    char repro[1024];
     char name[128];
     snprintf(repro, sizeof repro,
-             "qvl-audit verify --stages --backend %s --weights %s --dtype %s --seed %llu", backend,
-             audit->weights, qvl_dtype_name(storage), (unsigned long long)audit->options->seed);
+             "qvl-audit verify --backend %s --weights %s --dtype %s --draws %lld --seed %llu %s", backend,
+             audit->weights, qvl_dtype_name(storage), (long long)draws,
+             (unsigned long long)audit->options->seed, prompt_options);
     snprintf(name, sizeof name, "%s %s", label, qvl_dtype_name(storage));
     QVL_TRY(qvl_backend_find("ref", &reference, error));
     QVL_TRY(qvl_backend_find(backend, &candidate, error));
@@ -71,6 +77,7 @@ static enum qvl_status compare_stages(struct qvl_audit *audit, const struct qvl_
         qvl_record_create("stages", name, summary.failed ? QVL_CASE_FAILED : QVL_CASE_PASSED);
     qvl_record_text(record, "backend", backend, QVL_FROM_SETTING);
     qvl_record_int(record, "tokens", prompt->count, "token", QVL_FROM_SETTING);
+    qvl_record_int(record, "draws", draws, NULL, QVL_FROM_SETTING);
     qvl_record_int(record, "stages", summary.stages, NULL, QVL_FROM_MEASURED);
     qvl_record_int(record, "failed", summary.failed, NULL, QVL_FROM_MEASURED);
     qvl_record_real(record, "worst_margin", summary.worst_margin, "1", QVL_FROM_MEASURED);
@@ -93,28 +100,14 @@ enum qvl_status qvl_audit_stages(struct qvl_audit *audit, struct qvl_error *erro
 {
     const enum qvl_dtype types[] = {QVL_F32, QVL_BF16};
     char reason[256];
+    char repeat[512];
+    snprintf(repeat, sizeof repeat, "--processor %s --video '%s' --prompt '%s'",
+             qvl_profile_name(audit->options->session.processor.profile), audit->video,
+             audit->options->question);
     if (!qvl_audit_reference_fits(audit, audit->session.prompt.count, reason))
         return skip(audit, "stages", "video", reason, error);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        QVL_TRY(compare_stages(audit, &audit->session.prompt, "video", types[i], error));
-    return QVL_OK;
-}
-
-/* A prompt of random ordinary text tokens. */
-static enum qvl_status text_prompt(const struct qvl_audit *audit, int64_t tokens, struct qvl_prompt *prompt,
-                                   struct qvl_error *error)
-{
-    struct qvl_model_config config;
-    QVL_TRY(qvl_model_config_read(audit->weights, &config, error));
-    const int64_t limit = config.image_token > 0 && config.image_token < config.text.vocab
-                              ? config.vision_start_token
-                              : config.text.vocab;
-    *prompt = (struct qvl_prompt){.count = tokens, .ids = malloc(sizeof(int64_t) * (size_t)tokens)};
-    if (!prompt->ids)
-        return qvl_fail(error, QVL_NO_MEMORY, "no memory for %lld token ids", (long long)tokens);
-    for (int64_t i = 0; i < tokens; i++)
-        prompt->ids[i] =
-            (int64_t)qvl_random_below(audit->options->seed, (uint64_t)tokens, (uint64_t)i, (uint64_t)limit);
+        QVL_TRY(compare_stages(audit, &audit->session.prompt, "video", types[i], repeat, error));
     return QVL_OK;
 }
 
@@ -125,14 +118,17 @@ enum qvl_status qvl_audit_contexts(struct qvl_audit *audit, struct qvl_error *er
         struct qvl_prompt prompt = {0};
         char name[64];
         char reason[256];
+        char repeat[64];
         snprintf(name, sizeof name, "text %lld", (long long)tokens);
+        snprintf(repeat, sizeof repeat, "--tokens %lld", (long long)tokens);
         if (!qvl_audit_reference_fits(audit, tokens, reason)) {
             QVL_TRY(skip(audit, "stages", name, reason, error));
             continue;
         }
-        enum qvl_status status = text_prompt(audit, tokens, &prompt, error);
+        enum qvl_status status =
+            qvl_session_random_prompt(audit->weights, tokens, audit->options->seed, &prompt, error);
         if (status == QVL_OK)
-            status = compare_stages(audit, &prompt, name, audit->stored, error);
+            status = compare_stages(audit, &prompt, name, audit->stored, repeat, error);
         qvl_prompt_free(&prompt);
         QVL_TRY(status);
     }

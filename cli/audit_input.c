@@ -22,8 +22,7 @@ static enum qvl_status add_checkpoint_record(struct qvl_audit *audit, bool made,
     const struct qvl_parameter_count count = qvl_model_count_parameters(&config);
     audit->stored = config.has_dtype ? config.dtype : QVL_BF16;
     struct qvl_record *record = qvl_record_create("checkpoint", audit->weights, QVL_CASE_NONE);
-    qvl_record_text(record, "origin", made ? "random, made here (preset small-dense-tied)" : "given",
-                    QVL_FROM_SETTING);
+    qvl_record_text(record, "origin", made ? "random, made here (preset audit)" : "given", QVL_FROM_SETTING);
     qvl_record_text(record, "architecture", qvl_architecture_name(config.architecture), QVL_FROM_SETTING);
     qvl_record_int(record, "parameters", count.total, NULL, QVL_FROM_MODELLED);
     qvl_record_text(record, "dtype", qvl_dtype_name(audit->stored), QVL_FROM_SETTING);
@@ -38,7 +37,7 @@ enum qvl_status qvl_audit_checkpoint(struct qvl_audit *audit, struct qvl_error *
     else
         QVL_TRY(qvl_path_join(audit->options->out, "checkpoint", &audit->weights, error));
     if (!given)
-        QVL_TRY(qvl_checkpoint_write(qvl_checkpoint_preset("small-dense-tied"), audit->weights, error));
+        QVL_TRY(qvl_checkpoint_write(qvl_checkpoint_preset("audit"), audit->weights, error));
     return add_checkpoint_record(audit, !given, error);
 }
 

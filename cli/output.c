@@ -139,18 +139,42 @@ static enum qvl_status print_form(const struct qvl_report *report, enum qvl_repo
     return status;
 }
 
-enum qvl_status qvl_output_write(const struct qvl_output *output, struct qvl_report *report,
+enum qvl_status qvl_output_stamp(const struct qvl_output *output, struct qvl_report *report,
                                  struct qvl_error *error)
 {
-    bool printed = false;
     report->argc = output->argc;
     report->argv = output->argv;
     report->created = (int64_t)time(NULL);
-    if (output->files[QVL_REPORT_JSON] && !report->environment) {
-        QVL_TRY(qvl_environment_collect(&report->environment, error));
-        qvl_backends_describe(report->environment);
-        QVL_TRY(qvl_record_check(report->environment, error));
-    }
+    if (report->environment)
+        return QVL_OK;
+    QVL_TRY(qvl_environment_collect(&report->environment, error));
+    qvl_backends_describe(report->environment);
+    return qvl_record_check(report->environment, error);
+}
+
+/* The tables of the records that `show` (NULL: all) chooses. */
+static enum qvl_status print_tables(const struct qvl_report *report, qvl_output_choice *show,
+                                    struct qvl_error *error)
+{
+    struct qvl_report chosen = *report;
+    chosen.record_count = 0;
+    chosen.records = malloc(sizeof *chosen.records * (size_t)(report->record_count + 1));
+    if (!chosen.records)
+        return qvl_fail(error, QVL_NO_MEMORY, "no memory for the tables");
+    for (int64_t i = 0; i < report->record_count; i++)
+        if (!show || show(report->records[i]))
+            chosen.records[chosen.record_count++] = report->records[i];
+    const enum qvl_status status = print_form(&chosen, QVL_REPORT_TABLE, error);
+    free(chosen.records);
+    return status;
+}
+
+enum qvl_status qvl_output_write_chosen(const struct qvl_output *output, struct qvl_report *report,
+                                        qvl_output_choice *show, struct qvl_error *error)
+{
+    bool printed = false;
+    if (output->files[QVL_REPORT_JSON])
+        QVL_TRY(qvl_output_stamp(output, report, error));
     for (int form = 0; form < QVL_REPORT_FORM_COUNT; form++) {
         const char *file = output->files[form];
         if (file && strcmp(file, "-") != 0)
@@ -163,7 +187,13 @@ enum qvl_status qvl_output_write(const struct qvl_output *output, struct qvl_rep
         printed = true;
         QVL_TRY(print_form(report, (enum qvl_report_form)form, error));
     }
-    return printed ? QVL_OK : print_form(report, QVL_REPORT_TABLE, error);
+    return printed ? QVL_OK : print_tables(report, show, error);
+}
+
+enum qvl_status qvl_output_write(const struct qvl_output *output, struct qvl_report *report,
+                                 struct qvl_error *error)
+{
+    return qvl_output_write_chosen(output, report, NULL, error);
 }
 
 enum qvl_status qvl_output_finish(const struct qvl_output *output, struct qvl_report *report,

@@ -23,11 +23,21 @@ QVL_MUST_USE enum qvl_status qvl_output_parse(const struct argp *parser, int arg
 /* Whether any of the forms was asked for. */
 bool qvl_output_wanted(const struct qvl_output *output);
 
-/* Collect the environment if report.json wants it and the verb has not, set time and command line, write the
- * files, then print to stdout what goes there: the forms that name no file, or else the tables. Nothing is
- * printed when a file could not be written. The status of a good write is QVL_OK whatever the report says. */
+/* Set time, command line and, unless the verb has done so, the environment: what report.json needs. */
+QVL_MUST_USE enum qvl_status qvl_output_stamp(const struct qvl_output *output, struct qvl_report *report,
+                                              struct qvl_error *error);
+
+/* Stamp the report if report.json is wanted, write the files, then print to stdout what goes there: the forms
+ * that name no file, or else the tables. Nothing is printed when a file could not be written. The status of a
+ * good write is QVL_OK whatever the report says. */
 QVL_MUST_USE enum qvl_status qvl_output_write(const struct qvl_output *output, struct qvl_report *report,
                                               struct qvl_error *error);
+
+/* The same with tables of the chosen records only; every file format has all. */
+typedef bool qvl_output_choice(const struct qvl_record *record);
+QVL_MUST_USE enum qvl_status qvl_output_write_chosen(const struct qvl_output *output,
+                                                     struct qvl_report *report, qvl_output_choice *show,
+                                                     struct qvl_error *error);
 
 /* qvl_output_write, then the outcome of the checks in the report. */
 QVL_MUST_USE enum qvl_status qvl_output_finish(const struct qvl_output *output, struct qvl_report *report,

@@ -9,7 +9,6 @@
 #include "cli/numbers.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
-#include "reports/environment.h"
 
 enum {
     OPTION_VIDEO = 0x2000,
@@ -132,8 +131,7 @@ static enum qvl_status describe_workload(struct qvl_audit *audit, struct qvl_err
     const struct qvl_audit_options *options = audit->options;
     struct qvl_record *workload = qvl_record_create("workload", "run", QVL_CASE_NONE);
     audit->report->workload = workload;
-    qvl_record_text(workload, "weights",
-                    options->session.weights ? options->session.weights : "small-dense-tied",
+    qvl_record_text(workload, "weights", options->session.weights ? options->session.weights : "audit",
                     QVL_FROM_SETTING);
     qvl_record_text(workload, "video", options->video ? options->video : "rendered scene", QVL_FROM_SETTING);
     qvl_record_text(workload, "question", options->question, QVL_FROM_SETTING);
@@ -152,8 +150,6 @@ static enum qvl_status run_steps(struct qvl_audit *audit, struct qvl_error *erro
 {
     QVL_TRY(make_folder(audit->options->out, error));
     QVL_TRY(describe_workload(audit, error));
-    QVL_TRY(qvl_environment_collect(&audit->report->environment, error));
-    qvl_backends_describe(audit->report->environment);
     for (size_t i = 0; i < STEP_COUNT; i++) {
         char label[64];
         snprintf(label, sizeof label, "[%zu/%zu] %s", i + 1, STEP_COUNT, steps[i].name);
@@ -182,35 +178,14 @@ static bool is_brief(const struct qvl_record *record)
     return false;
 }
 
-/* The short table: the report with a borrowed choice of its records. */
-static enum qvl_status print_brief(const struct qvl_output *output, const struct qvl_report *full,
-                                   struct qvl_error *error)
-{
-    struct qvl_report brief = *full;
-    brief.record_count = 0;
-    brief.records = malloc(sizeof *brief.records * (size_t)(full->record_count + 1));
-    if (!brief.records)
-        return qvl_fail(error, QVL_NO_MEMORY, "no memory for the table");
-    for (int64_t i = 0; i < full->record_count; i++)
-        if (is_brief(full->records[i]))
-            brief.records[brief.record_count++] = full->records[i];
-    const enum qvl_status status = qvl_output_write(output, &brief, error);
-    free(brief.records);
-    return status;
-}
-
 /* report.json and cases.jsonl in the folder, the forms asked for, and the short table. */
-static enum qvl_status write_all(struct qvl_output *output, const struct qvl_report *full, const char *folder,
-                                 struct qvl_error *error)
+static enum qvl_status write_all(const struct qvl_output *output, struct qvl_report *report,
+                                 const char *folder, struct qvl_error *error)
 {
-    QVL_TRY(write_form(full, folder, "cases.jsonl", QVL_REPORT_JSONL, error));
-    QVL_TRY(write_form(full, folder, "report.json", QVL_REPORT_JSON, error));
-    for (int form = 0; form < QVL_REPORT_FORM_COUNT; form++)
-        if (output->files[form] && strcmp(output->files[form], "-") != 0) {
-            QVL_TRY(qvl_report_write(full, (enum qvl_report_form)form, output->files[form], error));
-            output->files[form] = NULL;
-        }
-    return print_brief(output, full, error);
+    QVL_TRY(qvl_output_stamp(output, report, error));
+    QVL_TRY(write_form(report, folder, "cases.jsonl", QVL_REPORT_JSONL, error));
+    QVL_TRY(write_form(report, folder, "report.json", QVL_REPORT_JSON, error));
+    return qvl_output_write_chosen(output, report, is_brief, error);
 }
 
 enum qvl_status qvl_verb_run(int argc, char **argv, struct qvl_error *error)
@@ -226,8 +201,6 @@ enum qvl_status qvl_verb_run(int argc, char **argv, struct qvl_error *error)
     struct qvl_report report = {0};
     qvl_session_defaults(&options.session);
     QVL_TRY(qvl_output_parse(&parser, argc, argv, &options, &output, error));
-    report.argc = output.argc;
-    report.argv = output.argv;
     struct qvl_audit audit = {.options = &options, .report = &report};
     enum qvl_status status = run_steps(&audit, error);
     if (status == QVL_OK)

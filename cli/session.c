@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/random.h"
 #include "cli/numbers.h"
 #include "datasets/media.h"
 #include "ref/pixels.h"
@@ -85,7 +86,7 @@ static error_t parse_weights_option(int key, char *argument, struct argp_state *
     switch (key) {
     case OPTION_WEIGHTS: options->weights = argument; return 0;
     case ARGP_KEY_END:
-        if (!options->weights)
+        if (!options->weights && !options->weights_optional)
             argp_error(state, "--weights DIR is needed");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -127,7 +128,7 @@ static void check_prompt_options(const struct qvl_session_options *options, stru
     const bool single = options->text || options->image_count || options->video_count;
     if (options->messages && single)
         argp_error(state, "--messages and --prompt, --image, --video exclude each other");
-    if (!options->messages && !single)
+    if (!options->messages && !single && !options->prompt_optional)
         argp_error(state, "a prompt is needed: --messages FILE or --prompt TEXT");
 }
 
@@ -275,6 +276,24 @@ enum qvl_status qvl_session_open_prompt(struct qvl_session *session, struct qvl_
     qvl_messages_destroy(messages);
     session->preprocess_seconds = qvl_session_clock() - start;
     return status;
+}
+
+enum qvl_status qvl_session_random_prompt(const char *folder, int64_t tokens, uint64_t seed,
+                                          struct qvl_prompt *prompt, struct qvl_error *error)
+{
+    struct qvl_model_config config;
+    *prompt = (struct qvl_prompt){0};
+    QVL_TRY(qvl_model_config_read(folder, &config, error));
+    /* Ordinary tokens come before the added ones, of which vision_start is one. */
+    const int64_t added = config.vision_start_token;
+    const int64_t limit = added > 0 && added < config.text.vocab ? added : config.text.vocab;
+    int64_t *ids = malloc(sizeof(int64_t) * (size_t)tokens);
+    if (!ids)
+        return qvl_fail(error, QVL_NO_MEMORY, "no memory for %lld token ids", (long long)tokens);
+    for (int64_t i = 0; i < tokens; i++)
+        ids[i] = (int64_t)qvl_random_below(seed, (uint64_t)tokens, (uint64_t)i, (uint64_t)limit);
+    *prompt = (struct qvl_prompt){.ids = ids, .count = tokens};
+    return QVL_OK;
 }
 
 enum qvl_status qvl_session_open_model(struct qvl_session *session, struct qvl_error *error)

@@ -20,6 +20,7 @@ struct qvl_session_options {
     int threads;          /* 0: all */
     int64_t chunk;        /* 0: QVL_DEFAULT_CHUNK */
     enum qvl_angle_precision angles;
+    bool weights_optional; /* set by a verb that can do without */
     /* The prompt. */
     const char *messages, *tools; /* files */
     const char *text;             /* in place of a message file, with the media below */
@@ -29,6 +30,7 @@ struct qvl_session_options {
     int video_count;
     bool add_vision_id;
     struct qvl_processor_options processor;
+    bool prompt_optional; /* set by a verb that can do without */
 };
 
 struct qvl_session {
@@ -66,6 +68,11 @@ QVL_MUST_USE enum qvl_status qvl_session_load_processor(const struct qvl_session
 
 /* Tokenizer and processor of the checkpoint, then the prompt: reads the media. */
 QVL_MUST_USE enum qvl_status qvl_session_open_prompt(struct qvl_session *session, struct qvl_error *error);
+
+/* A prompt of `tokens` random ordinary text tokens for the checkpoint in `folder`. Freed with
+ * qvl_prompt_free. */
+QVL_MUST_USE enum qvl_status qvl_session_random_prompt(const char *folder, int64_t tokens, uint64_t seed,
+                                                       struct qvl_prompt *prompt, struct qvl_error *error);
 
 /* Backend and model. */
 QVL_MUST_USE enum qvl_status qvl_session_open_model(struct qvl_session *session, struct qvl_error *error);

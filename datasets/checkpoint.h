@@ -65,7 +65,7 @@ struct qvl_checkpoint_spec {
 /* A preset by name, or NULL. Static; copy it to change it. */
 const struct qvl_checkpoint_spec *qvl_checkpoint_preset(const char *name);
 
-/* Preset number `index` from 0, or NULL beyond the last. The first is the default of `./dev audit`. */
+/* Preset number `index` from 0, or NULL beyond the last. */
 const struct qvl_checkpoint_spec *qvl_checkpoint_preset_at(int64_t index);
 
 /* Sizes of the weights of a spec, without writing anything. QVL_USAGE names a contradictory field. */

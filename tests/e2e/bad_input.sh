@@ -138,4 +138,4 @@ if ! "$audit" logits --weights "$good" --video "$media/bad_middle.mp4" --accept-
 fi
 
 echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 40 ]
+[ "$failed" -eq 0 ] && [ "$passed" -ge 40 ]
