@@ -26,5 +26,6 @@ qvl_verb_fn qvl_verb_preprocess;
 qvl_verb_fn qvl_verb_run;
 qvl_verb_fn qvl_verb_tokenize;
 qvl_verb_fn qvl_verb_validate;
+qvl_verb_fn qvl_verb_verify;
 
 #endif
