@@ -1,6 +1,7 @@
 /* qvl-audit generate: the answer of a checkpoint to a chat. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/file.h"
 #include "cli/numbers.h"
@@ -222,6 +223,13 @@ static double sum(const double *values, int64_t count)
     for (int64_t i = 0; i < count; i++)
         total += values[i];
     return total;
+}
+
+/* Most memory this process has held so far. */
+static int64_t peak_memory(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
 }
 
 static cJSON *ids_json(const int64_t *ids, int64_t count)
