@@ -280,6 +280,7 @@ static enum qvl_status write_json(const char *path, const struct qvl_session *se
         qvl_json_put(root, "prompt_tokens", qvl_json_integer(session->prompt.count)) &&
         qvl_json_put(root, "finish_reason", qvl_json_text(reason)) &&
         qvl_json_put(root, "timings", timings_json(session, outcome)) &&
+        qvl_json_put(root, "peak_memory_bytes", qvl_json_integer(peak_memory())) &&
         qvl_json_put(root, "backend", qvl_json_text(session->backend.backend->name)) &&
         qvl_json_put(root, "dtype", qvl_json_text(qvl_dtype_name(session->storage))) &&
         qvl_json_put(root, "processor", qvl_json_text(qvl_profile_name(session->options->processor.profile)));
