@@ -139,19 +139,26 @@ void qvl_ref_softmax_row(int64_t n, const double *x, double *y);
 void qvl_ref_softmax_bound(int64_t n, const double *x, const double *y, const double *x_bound,
                            const struct qvl_condition *cond, double *bound);
 
-/* One query over `keys` keys: s = r(r(q.k) scale), p = r(softmax(s)), y = sum p v, unrounded. */
+/* Attention of one query head over the keys and values of one KV head. Set the first five fields, open, set
+ * the keys, then per query: load q, set `keys`, call. float32 holds every storage type exactly. */
 struct qvl_ref_attend {
     int64_t head_dim;
-    int64_t keys;
-    int64_t key_stride;    /* keys between the lanes of k_lanes */
-    const double *k_lanes; /* [head_dim][key_stride] */
-    const double *v;       /* [keys][head_dim] */
+    int64_t capacity; /* keys there is room for */
     double scale;
     struct qvl_rounding rounding;
     const struct qvl_condition *cond;
-    double *p;       /* work [3 keys] */
+    int64_t keys;    /* that the query sees: 0 .. keys - 1 */
+    float *k_lanes;  /* [head_dim][capacity] */
+    float *v;        /* [capacity][head_dim] */
+    double *q, *y;   /* [head_dim]; y is not rounded */
     double *y_bound; /* [head_dim], with cond */
+    double *work;    /* [4 capacity] */
 };
-void qvl_ref_attend(const struct qvl_ref_attend *attend, const double *q, double *y);
+enum qvl_status qvl_ref_attend_open(struct qvl_ref_attend *attend, const char *op, struct qvl_error *error);
+void qvl_ref_attend_close(struct qvl_ref_attend *attend);
+/* Key and value j, rows of the storage type. */
+void qvl_ref_attend_set(struct qvl_ref_attend *attend, int64_t j, const void *k, const void *v);
+/* s = r(r(q.k) scale), p = r(softmax(s)), y = sum p v. */
+void qvl_ref_attend(struct qvl_ref_attend *attend);
 
 #endif

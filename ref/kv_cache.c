@@ -78,14 +78,17 @@ enum qvl_status qvl_ref_cache_fork(struct qvl_backend *backend, const struct qvl
                                    struct qvl_cache **copy, struct qvl_error *error)
 {
     const struct qvl_cache_desc *desc = &cache->desc;
-    QVL_TRY(qvl_ref_cache_create(backend, desc, copy, error));
+    const enum qvl_status status = qvl_ref_cache_create(backend, desc, copy, error);
+    struct qvl_cache *made = *copy;
+    if (!made)
+        return status;
     for (int64_t layer = 0; layer < desc->layers; layer++) {
         const size_t bytes = store_bytes(desc, cache->length[layer]) / (size_t)desc->layers;
-        (*copy)->length[layer] = cache->length[layer];
-        memcpy(qvl_ref_cache_at(*copy, (*copy)->k, layer, 0, 0),
-               qvl_ref_cache_at(cache, cache->k, layer, 0, 0), bytes);
-        memcpy(qvl_ref_cache_at(*copy, (*copy)->v, layer, 0, 0),
-               qvl_ref_cache_at(cache, cache->v, layer, 0, 0), bytes);
+        made->length[layer] = cache->length[layer];
+        memcpy(qvl_ref_cache_at(made, made->k, layer, 0, 0), qvl_ref_cache_at(cache, cache->k, layer, 0, 0),
+               bytes);
+        memcpy(qvl_ref_cache_at(made, made->v, layer, 0, 0), qvl_ref_cache_at(cache, cache->v, layer, 0, 0),
+               bytes);
     }
     return QVL_OK;
 }

@@ -44,7 +44,7 @@ static enum qvl_status convert(const struct qvl_weight_desc *desc, struct qvl_we
     const struct qvl_rounding nearest = {desc->storage, NULL};
     const size_t from = qvl_dtype_bytes(desc->array.dtype), to = qvl_dtype_bytes(desc->storage);
     const int64_t count = qvl_array_count(&desc->array);
-    weight->owned = malloc((size_t)count * to);
+    weight->owned = calloc((size_t)count, to);
     if (!weight->owned)
         return qvl_fail(error, QVL_NO_MEMORY, "%s: %zu bytes are not available",
                         desc->name ? desc->name : "weight", (size_t)count * to);

@@ -51,8 +51,8 @@ static const char *const patterns[] = {
 
     "rms_norm rows=0,1,17 heads=0 dim=37 pad=0,3 inplace=0,1",
     "rms_norm rows=5 heads=1,3 dim=16,72,128 pad=0,8 inplace=0,1",
-    "rms_norm rows=4 heads=0 dim=1280 pad=0 inplace=0 "
-    "dist=normal,ints,constant,huge,tiny,outlier,negative,special",
+    "rms_norm rows=4 heads=0 dim=1280 pad=0 inplace=0 dist=normal,ints,constant,huge",
+    "rms_norm rows=4 heads=0 dim=37 pad=0 inplace=0 dist=tiny,outlier,negative,special",
 
     "cache_append kv=2 d=16 past=0,5 rows=0,1,3 seqs=1,3 pad=0,3",
     "cache_append kv=3 d=72 past=15,16,17 rows=3 seqs=1 pad=0 dist=special",
@@ -90,11 +90,11 @@ static const char *const patterns[] = {
     "softmax rows=0,1,5 dim=1,37,1000 pad=0,3 inplace=0,1",
     "softmax rows=4 dim=65 pad=0 inplace=0 dist=huge,ties,negative,constant,special",
 
-    "sample vocab=101 prompt=0,7 output=6 greedy=0,1 rep=100,130 pres=0,150 temp=70 k=0,20 p=80,100 "
-    "dtype=f32",
+    "sample vocab=101 prompt=0,7 output=6 greedy=0,1 rep=100,130 pres=0,150 temp=70 k=0 p=80 dtype=f32",
+    "sample vocab=101 prompt=7 output=6 greedy=0 rep=100,130 pres=0,150 temp=70 k=0,20 p=100 dtype=f32",
     "sample vocab=1013 prompt=20 output=0 greedy=0 rep=110 pres=0 temp=60,100 k=0,5 p=95 dtype=f32",
-    "sample vocab=37 prompt=3 output=4 greedy=0,1 rep=120 pres=50 temp=100 k=4 p=100 dtype=f32 "
-    "dist=ties,negative",
+    "sample vocab=37 prompt=3 output=4 greedy=0,1 rep=120 pres=50 temp=100 k=4 p=100 dtype=f32 dist=ties",
+    "sample vocab=37 prompt=0 output=4 greedy=0 rep=120 pres=50 temp=90 k=4 p=99 dtype=f32 dist=negative",
 };
 
 struct list {
@@ -108,7 +108,7 @@ static bool wanted(const struct qvl_case_filter *filter, const struct qvl_case *
     char line[QVL_CASE_LINE_BYTES];
     if (!filter)
         return true;
-    if (filter->op && strcmp(filter->op, qvl_verify_op_name(candidate->op)))
+    if (filter->op && strcmp(filter->op, qvl_verify_op_name(candidate->op)) != 0)
         return false;
     if (filter->has_dtype && filter->dtype != candidate->dtype)
         return false;

@@ -17,7 +17,7 @@ static const char *const op_names[] = {
 
 int qvl_verify_op_count(void)
 {
-    return (int)(sizeof ops / sizeof *ops);
+    return (int)(sizeof op_names / sizeof op_names[0]);
 }
 
 const char *qvl_verify_op_name(int op)
