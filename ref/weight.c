@@ -44,10 +44,11 @@ static enum qvl_status convert(const struct qvl_weight_desc *desc, struct qvl_we
     const struct qvl_rounding nearest = {desc->storage, NULL};
     const size_t from = qvl_dtype_bytes(desc->array.dtype), to = qvl_dtype_bytes(desc->storage);
     const int64_t count = qvl_array_count(&desc->array);
-    weight->owned = calloc((size_t)count, to);
+    const size_t bytes = (size_t)count * to;
+    weight->owned = malloc(bytes > 0 ? bytes : 1);
     if (!weight->owned)
         return qvl_fail(error, QVL_NO_MEMORY, "%s: %zu bytes are not available",
-                        desc->name ? desc->name : "weight", (size_t)count * to);
+                        desc->name ? desc->name : "weight", bytes);
     for (int64_t i = 0; i < count; i++) {
         double value;
         qvl_load_row((const char *)desc->array.data + (size_t)i * from, desc->array.dtype, 1, &value);

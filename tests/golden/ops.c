@@ -30,8 +30,10 @@ static struct qvl_tensor load(const char *golden, int type, const char *name)
     char key[128];
     snprintf(key, sizeof key, "%s.%s.%s", golden, types[type], name);
     const struct qvl_array *array = qvl_safetensors_find(file, key);
-    if (!array)
+    if (!array) {
         fail_msg("the golden file has no %s", key);
+        abort(); /* not reached */
+    }
     return qvl_tensor_make((void *)(uintptr_t)array->data, array->dtype, array->rank, array->shape);
 }
 
@@ -154,12 +156,12 @@ static void expect_table(const struct qvl_tensor *table, const struct qvl_tensor
 {
     const double unit = qvl_dtype_roundoff(wanted->dtype);
     for (int64_t i = 0; i < qvl_tensor_count(wanted); i++) {
-        const int64_t lane = i % 64;
-        const double angle = lane == 19 ? 0x1p-22 * 0.01 * (double)position[i / 64] : 0;
+        const int64_t row = i / 64, lane = i % 64;
+        const double angle = lane == 19 ? 0x1p-22 * 0.01 * (double)position[row] : 0;
         const double allowed =
             0x1p-22 + angle + (wanted->dtype == QVL_F32 ? 0 : 2 * unit * fabs(at(wanted, i)));
         if (!(fabs(at(table, i) - at(wanted, i)) <= allowed))
-            fail_msg("row %lld lane %lld: %.9g, the original has %.9g", (long long)(i / 64), (long long)lane,
+            fail_msg("row %lld lane %lld: %.9g, the original has %.9g", (long long)row, (long long)lane,
                      at(table, i), at(wanted, i));
     }
 }

@@ -95,10 +95,11 @@ static inline double at(const struct qvl_tensor *tensor, int64_t index)
     return value;
 }
 
-/* Every element of a contiguous tensor, within `tolerance`. */
+/* Every element of a contiguous tensor, within `tolerance`; `expected` has as many. */
 static inline void expect_values(const struct qvl_tensor *tensor, const double *expected, double tolerance)
 {
     for (int64_t i = 0; i < qvl_tensor_count(tensor); i++)
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
         if (!(fabs(at(tensor, i) - expected[i]) <= tolerance))
             fail_msg("element %lld is %.17g, expected %.17g", (long long)i, at(tensor, i), expected[i]);
 }

@@ -29,7 +29,8 @@ static void aligns_corners(void **state)
     (void)state;
     double table[2 * 16];
     for (int i = 0; i < 16; i++) {
-        table[2 * i] = i / 4 + 100 * (i % 4);
+        const int row = i / 4, column = i % 4;
+        table[2 * i] = row + 100 * column;
         table[2 * i + 1] = -table[2 * i];
     }
     const struct qvl_grid grids[2] = {{2, 6, 10}, {1, 2, 4}};
