@@ -45,7 +45,18 @@ static enum qvl_status count_passes(const struct qvl_model_config *config,
     return qvl_flops_count(config, &workload, &passes->decode, error);
 }
 
-/* A record with the fields every kind shares. */
+static void put_settings(struct qvl_record *record, const char *model,
+                         const struct qvl_flops_request *request)
+{
+    qvl_record_text(record, "model", model, QVL_FROM_SETTING);
+    qvl_record_detail(record);
+    qvl_record_int(record, "batch", request->batch, "sequence", QVL_FROM_SETTING);
+    qvl_record_detail(record);
+    qvl_record_text(record, "storage", qvl_dtype_name(request->storage), QVL_FROM_SETTING);
+    qvl_record_detail(record);
+}
+
+/* A record of one context. */
 static struct qvl_record *begin(const char *kind, const char *model, int64_t context,
                                 const struct qvl_flops_request *request)
 {
@@ -53,13 +64,8 @@ static struct qvl_record *begin(const char *kind, const char *model, int64_t con
     qvl_flops_context_label(context, label);
     snprintf(name, sizeof name, "%s at %s", model, label);
     struct qvl_record *record = qvl_record_create(kind, name, QVL_CASE_NONE);
-    qvl_record_text(record, "model", model, QVL_FROM_SETTING);
-    qvl_record_detail(record);
+    put_settings(record, model, request);
     qvl_record_int(record, "context", context, "token", QVL_FROM_SETTING);
-    qvl_record_detail(record);
-    qvl_record_int(record, "batch", request->batch, "sequence", QVL_FROM_SETTING);
-    qvl_record_detail(record);
-    qvl_record_text(record, "storage", qvl_dtype_name(request->storage), QVL_FROM_SETTING);
     qvl_record_detail(record);
     return record;
 }
@@ -76,12 +82,8 @@ static struct qvl_record *summary_record(const char *model, const struct qvl_mod
     double attention = (double)qvl_flops_find(&passes->prefill, "attention")->flops;
     qvl_record_int(record, "parameters", parameters.total, "parameter", QVL_FROM_MODELLED);
     qvl_record_int(record, "active_parameters", parameters.active, "parameter", QVL_FROM_MODELLED);
-    if (request->grid_count > 0) {
-        qvl_record_int(record, "visual_tokens",
-                       qvl_flops_visual_tokens(config, request->grids, request->grid_count), "token",
-                       QVL_FROM_MODELLED);
+    if (request->grid_count > 0)
         put_count(record, "vision", vision, "FLOP");
-    }
     put_count(record, "prefill", vision + language, "FLOP");
     qvl_record_real(record, "prefill_per_token", (double)language / batch / (double)context, "FLOP/token",
                     QVL_FROM_MODELLED);
@@ -102,20 +104,46 @@ static struct qvl_record *summary_record(const char *model, const struct qvl_mod
     return record;
 }
 
-/* A field for each stage that does anything. */
-static struct qvl_record *stage_record(const char *kind, const char *model, int64_t context,
-                                       const struct qvl_flops_request *request, const struct qvl_flops *flops,
-                                       bool bytes)
+enum part { LANGUAGE, VISION };
+enum quantity { FLOPS, BYTES };
+
+/* A field for each stage of one part that does anything. */
+static void put_stages(struct qvl_record *record, const struct qvl_flops *flops, enum part part,
+                       enum quantity quantity)
 {
-    struct qvl_record *record = begin(kind, model, context, request);
     for (int64_t i = 0; i < flops->count; i++) {
         const struct qvl_flops_stage *stage = &flops->stages[i];
-        if (bytes && stage->bytes > 0)
+        if (stage->vision != (part == VISION))
+            continue;
+        if (quantity == BYTES && stage->bytes > 0)
             qvl_record_real(record, stage->name, stage->bytes, "B", QVL_FROM_MODELLED);
-        else if (!bytes && stage->flops > 0)
+        else if (quantity == FLOPS && stage->flops > 0)
             put_count(record, stage->name, stage->flops, "FLOP");
     }
-    return record;
+}
+
+/* The vision part is the same at every context. */
+static enum qvl_status report_vision(const char *model, const struct qvl_model_config *config,
+                                     const struct qvl_flops_request *request, struct qvl_report *report,
+                                     struct qvl_error *error)
+{
+    const struct qvl_flops_workload workload = {.batch = request->batch,
+                                                .grids = request->grids,
+                                                .grid_count = request->grid_count,
+                                                .storage = request->storage};
+    struct qvl_flops flops;
+    QVL_TRY(qvl_flops_count(config, &workload, &flops, error));
+    for (int quantity = FLOPS; quantity <= BYTES; quantity++) {
+        struct qvl_record *record =
+            qvl_record_create(quantity == FLOPS ? "vision_flops" : "vision_bytes", model, QVL_CASE_NONE);
+        put_settings(record, model, request);
+        qvl_record_int(record, "visual_tokens",
+                       qvl_flops_visual_tokens(config, request->grids, request->grid_count), "token",
+                       QVL_FROM_MODELLED);
+        put_stages(record, &flops, VISION, (enum quantity)quantity);
+        QVL_TRY(qvl_report_take(report, record, error));
+    }
+    return QVL_OK;
 }
 
 static enum qvl_status report_context(const char *model, const struct qvl_model_config *config,
@@ -132,14 +160,20 @@ static enum qvl_status report_context(const char *model, const struct qvl_model_
             model, (long long)context, (long long)visual);
     QVL_TRY(count_passes(config, request, context, &passes, error));
     QVL_TRY(qvl_report_take(report, summary_record(model, config, request, context, &passes), error));
-    QVL_TRY(qvl_report_take(
-        report, stage_record("prefill_flops", model, context, request, &passes.prefill, false), error));
-    QVL_TRY(qvl_report_take(
-        report, stage_record("decode_flops", model, context, request, &passes.decode, false), error));
-    QVL_TRY(qvl_report_take(
-        report, stage_record("prefill_bytes", model, context, request, &passes.prefill, true), error));
-    return qvl_report_take(
-        report, stage_record("decode_bytes", model, context, request, &passes.decode, true), error);
+    const struct {
+        const char *kind;
+        const struct qvl_flops *flops;
+        enum quantity quantity;
+    } tables[] = {{"prefill_flops", &passes.prefill, FLOPS},
+                  {"decode_flops", &passes.decode, FLOPS},
+                  {"prefill_bytes", &passes.prefill, BYTES},
+                  {"decode_bytes", &passes.decode, BYTES}};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        struct qvl_record *record = begin(tables[i].kind, model, context, request);
+        put_stages(record, tables[i].flops, LANGUAGE, tables[i].quantity);
+        QVL_TRY(qvl_report_take(report, record, error));
+    }
+    return QVL_OK;
 }
 
 enum qvl_status qvl_flops_report(const char *model, const struct qvl_model_config *config,
@@ -148,7 +182,7 @@ enum qvl_status qvl_flops_report(const char *model, const struct qvl_model_confi
 {
     for (int64_t i = 0; i < request->context_count; i++)
         QVL_TRY(report_context(model, config, request, request->contexts[i], report, error));
-    return QVL_OK;
+    return request->grid_count > 0 ? report_vision(model, config, request, report, error) : QVL_OK;
 }
 
 enum qvl_status qvl_flops_preamble(const struct qvl_flops_request *request, struct qvl_report *report,

@@ -14,12 +14,15 @@ struct qvl_flops_request {
     enum qvl_dtype storage;
 };
 
-/* For each context append five records named "MODEL at CONTEXT":
- *   "flops"          parameters, vision, prefill, FLOPs per token on average, of the last prompt token and in
- * decode, share of attention, sizes of weights and KV cache, bytes moved by a decode step "prefill_flops",
- * "decode_flops", "prefill_bytes", "decode_bytes"   a field a stage Prefill starts from an empty cache and
- * computes logits for the last token; decode adds one token to each sequence behind `context` cached ones.
- * QVL_USAGE: a context shorter than the visual tokens, and as qvl_flops_count. */
+/* Append for each context records named "MODEL at CONTEXT":
+ *   "flops"   parameters; FLOPs of vision, of the whole prefill, per language token on average, of the last
+ * prompt token and in decode; share of attention; sizes of weights and KV cache; bytes moved by a decode step
+ *   "prefill_flops", "decode_flops", "prefill_bytes", "decode_bytes"   a field a stage of the language model
+ * and, when there are media, records named MODEL:
+ *   "vision_flops", "vision_bytes"   visual tokens, and a field a stage of the vision tower and mergers
+ * Prefill starts from an empty cache and computes logits for the last token; decode adds one token to each
+ * sequence behind `context` cached ones. QVL_USAGE: a context shorter than the visual tokens, and as
+ * qvl_flops_count. */
 QVL_MUST_USE enum qvl_status qvl_flops_report(const char *model, const struct qvl_model_config *config,
                                               const struct qvl_flops_request *request,
                                               struct qvl_report *report, struct qvl_error *error);

@@ -30,8 +30,21 @@ static int64_t column_to_adopt(const struct qvl_columns *columns, const struct q
     return -1;
 }
 
-static bool add_field(struct qvl_columns *columns, const struct qvl_field *field)
+/* Where the new column of fields[f] belongs: before the first later field that has a column, or at the end.
+ */
+static int64_t place_for(const struct qvl_columns *columns, const struct qvl_record *record, int64_t f)
 {
+    for (int64_t later = f + 1; later < record->field_count; later++) {
+        int64_t index = column_of(columns, &record->fields[later]);
+        if (index >= 0)
+            return index;
+    }
+    return columns->count;
+}
+
+static bool add_field(struct qvl_columns *columns, const struct qvl_record *record, int64_t f)
+{
+    const struct qvl_field *field = &record->fields[f];
     bool missing = field->provenance == QVL_FROM_NOT_DONE;
     bool numeric = missing || field->type != QVL_FIELD_TEXT;
     int64_t index = column_of(columns, field);
@@ -43,8 +56,11 @@ static bool add_field(struct qvl_columns *columns, const struct qvl_field *field
         if (!qvl_record_grow((void **)&columns->items, columns->count, &columns->capacity,
                              sizeof *columns->items))
             return false;
-        index = columns->count++;
+        index = place_for(columns, record, f);
+        memmove(&columns->items[index + 1], &columns->items[index],
+                (size_t)(columns->count - index) * sizeof *columns->items);
         columns->items[index] = (struct qvl_column){field->name, field->unit, field->provenance, true};
+        columns->count++;
     }
     columns->items[index].numeric = columns->items[index].numeric && numeric;
     return true;
@@ -56,10 +72,9 @@ enum qvl_status qvl_columns_make(struct qvl_record *const *records, int64_t coun
     *columns = (struct qvl_columns){0};
     for (int64_t r = 0; r < count; r++) {
         for (int64_t f = 0; f < records[r]->field_count; f++) {
-            const struct qvl_field *field = &records[r]->fields[f];
-            if (field->detail && !details)
+            if (records[r]->fields[f].detail && !details)
                 continue;
-            if (!add_field(columns, field)) {
+            if (!add_field(columns, records[r], f)) {
                 qvl_columns_free(columns);
                 return qvl_fail(error, QVL_NO_MEMORY, "no memory for the columns of a table");
             }

@@ -1,4 +1,5 @@
-/* The columns of a set of records: the union of their fields, in order of first appearance. */
+/* The columns of a set of records: the union of their fields, in the order of the records. A field that an
+ * earlier record lacks stands before the next one that both have, or at the end. */
 #ifndef QVL_REPORTS_COLUMNS_H
 #define QVL_REPORTS_COLUMNS_H
 

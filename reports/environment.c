@@ -61,7 +61,7 @@ static bool is_kernel_flag(const char *flag)
                                            "sve",  "sme", "bf16", "i8mm", "fphp", NULL};
     for (size_t i = 0; prefixes[i]; i++)
         if (strncmp(flag, prefixes[i], strlen(prefixes[i])) == 0)
-            return true;
+            return strcmp(flag, "smep") != 0; /* a protection of x86, no matrix extension */
     return false;
 }
 

@@ -82,6 +82,9 @@ static size_t longest_word(const char *text)
 /* Headings are broken to the width of the cells below, but not narrower than this. */
 #define HEADING_WIDTH 10
 
+/* The rule above a last column of long text ends here. */
+#define LAST_RULE 40
+
 struct width {
     size_t column; /* of the whole column */
     size_t wrap;   /* at which its heading is broken */
@@ -161,7 +164,8 @@ void qvl_grid_plain(const struct qvl_grid *grid, struct qvl_text *out)
         widths[c] = column_width(grid, c);
     put_heading(grid, widths, out);
     for (int64_t c = 0; c < grid->columns; c++) {
-        qvl_text_repeat(out, '-', widths[c].column);
+        bool long_text = c + 1 == grid->columns && !grid->right[c] && widths[c].column > LAST_RULE;
+        qvl_text_repeat(out, '-', long_text ? LAST_RULE : widths[c].column);
         qvl_text_add(out, "  ", 2);
     }
     end_line(out);

@@ -56,6 +56,8 @@ static void put_case(struct qvl_text *out, const struct qvl_record *record)
     }
     qvl_text_print(out, ">\n      <%s message=\"%s", element, qvl_case_status_name(record->status));
     const struct qvl_field *reason = qvl_record_find(record, "message");
+    if (!reason)
+        reason = qvl_record_find(record, "reason");
     if (reason && reason->type == QVL_FIELD_TEXT) {
         qvl_text_print(out, ": ");
         put_escaped(out, reason->value.text, true);

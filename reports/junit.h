@@ -7,8 +7,8 @@
 
 /* A testsuite a kind, a testcase a record that has a status. FAILED and MISTRUSTED are failures, INVALID,
  * CRASHED and TIMEOUT errors, UNSUPPORTED and SKIPPED skipped. The body of a failure lists all fields of the
- * record, "repro" (the line that reproduces it) among them; its message is the field "message"; the time is
- * the field "seconds". */
+ * record, "repro" (the line that reproduces it) among them; its message is the field "message" or "reason";
+ * the time is the field "seconds". */
 void qvl_junit_write(const struct qvl_report *report, struct qvl_text *out);
 
 #endif

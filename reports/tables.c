@@ -17,8 +17,8 @@ struct kind_table {
     int64_t count;
     struct qvl_columns columns;
     bool with_status;
-    bool same_provenance; /* all values but settings share `provenance` */
-    enum qvl_provenance provenance;
+    enum qvl_provenance unmarked; /* of the columns that do not say theirs; settings never do */
+    bool mixed;                   /* some column says another */
 };
 
 static void kind_table_free(struct kind_table *table)
@@ -27,18 +27,34 @@ static void kind_table_free(struct kind_table *table)
     qvl_columns_free(&table->columns);
 }
 
+static bool states_provenance(const struct qvl_column *column)
+{
+    return column->provenance != QVL_FROM_SETTING && column->provenance != QVL_FROM_NOT_DONE;
+}
+
+/* Measured goes unmarked where there is any, else published, else modelled: the order of the enum. */
 static void find_provenance(struct kind_table *table)
 {
-    table->same_provenance = true;
-    table->provenance = QVL_FROM_SETTING;
+    table->unmarked = QVL_FROM_SETTING;
     for (int64_t c = 0; c < table->columns.count; c++) {
-        enum qvl_provenance provenance = table->columns.items[c].provenance;
-        if (provenance == QVL_FROM_SETTING || provenance == QVL_FROM_NOT_DONE)
+        const struct qvl_column *column = &table->columns.items[c];
+        if (!states_provenance(column))
             continue;
-        if (table->provenance != QVL_FROM_SETTING && table->provenance != provenance)
-            table->same_provenance = false;
-        table->provenance = provenance;
+        bool first = table->unmarked == QVL_FROM_SETTING;
+        table->mixed = table->mixed || (!first && column->provenance != table->unmarked);
+        if (first || column->provenance < table->unmarked)
+            table->unmarked = column->provenance;
     }
+}
+
+/* What the heading of a table says about where its values come from. */
+static const char *provenance_remark(const struct kind_table *table)
+{
+    if (table->unmarked == QVL_FROM_MODELLED)
+        return " (all values modelled)";
+    if (table->unmarked == QVL_FROM_PUBLISHED)
+        return table->mixed ? " (published by others unless marked)" : " (all values published by others)";
+    return "";
 }
 
 static enum qvl_status kind_table_make(const struct qvl_report *report, const char *kind,
@@ -62,24 +78,26 @@ static enum qvl_status kind_table_make(const struct qvl_report *report, const ch
     return status;
 }
 
-/* "prefill per token (FLOP)", with the provenance where the table mixes several. */
+/* A field's name; blanks for underscores, but not in the names of environment variables. */
+static void put_name(const char *name, struct qvl_text *text)
+{
+    bool capitals = strpbrk(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != NULL;
+    size_t start = text->size;
+    qvl_text_clean(text, name, true);
+    for (size_t i = start; i < text->size && !capitals; i++)
+        if (text->data[i] == '_')
+            text->data[i] = ' ';
+}
+
+/* "prefill per token (FLOP)", with the provenance where it is not the table's own. */
 static void put_column_name(const struct kind_table *table, int64_t c, bool with_unit, struct qvl_text *text)
 {
     const struct qvl_column *column = &table->columns.items[c];
-    struct qvl_text name = {0};
-    qvl_text_clean(&name, column->name, true);
-    for (size_t i = 0; i < name.size; i++)
-        if (name.data[i] == '_')
-            name.data[i] = ' ';
-    if (name.data)
-        qvl_text_add(text, name.data, name.size);
-    text->failed = text->failed || name.failed;
-    qvl_text_free(&name);
+    put_name(column->name, text);
     bool own_unit = column->unit && strcmp(column->unit, "1") != 0 && !qvl_unit_in_cell(column->unit);
     if (with_unit && own_unit)
         qvl_text_print(text, " (%s)", column->unit);
-    bool states = column->provenance == QVL_FROM_PUBLISHED || column->provenance == QVL_FROM_MODELLED;
-    if (!table->same_provenance && states)
+    if (states_provenance(column) && column->provenance != table->unmarked)
         qvl_text_print(text, " [%s]", qvl_provenance_name(column->provenance));
 }
 
@@ -152,8 +170,8 @@ static enum qvl_status upright_grid(const struct kind_table *table, struct qvl_g
     return QVL_OK;
 }
 
-/* The reasons of values that were not done, each said once. */
-static void put_reasons(const struct kind_table *table, struct qvl_text *out)
+/* The reasons of values that were not done, each said once, `bullet` in front. */
+static void put_reasons(const struct kind_table *table, const char *bullet, struct qvl_text *out)
 {
     for (int64_t r = 0; r < table->count; r++) {
         for (int64_t f = 0; f < table->records[r]->field_count; f++) {
@@ -168,7 +186,9 @@ static void put_reasons(const struct kind_table *table, struct qvl_text *out)
             }
             if (said)
                 continue;
-            qvl_text_print(out, "not done: %s: ", field->name);
+            qvl_text_print(out, "%snot done: ", bullet);
+            put_name(field->name, out);
+            qvl_text_print(out, ": ");
             qvl_text_clean(out, field->value.text, true);
             qvl_text_print(out, "\n");
         }
@@ -185,21 +205,14 @@ static enum qvl_status put_kind(const struct kind_table *table, bool markdown, s
                     : qvl_grid_create(table->count + 1, fields, &grid, error));
     enum qvl_status status = upright ? upright_grid(table, &grid, error) : flat_grid(table, &grid, error);
     if (status == QVL_OK) {
-        const char *kind = table->kind;
-        qvl_text_print(out, markdown ? "## %s" : "%s", kind);
-        if (table->same_provenance && table->provenance == QVL_FROM_MODELLED)
-            qvl_text_print(out, " (all values modelled)");
-        else if (table->same_provenance && table->provenance == QVL_FROM_PUBLISHED)
-            qvl_text_print(out, " (all values published by others)");
-        qvl_text_print(out, "%s", markdown ? "\n\n" : "\n");
+        qvl_text_print(out, "%s%s%s%s", markdown ? "## " : "", table->kind, provenance_remark(table),
+                       markdown ? "\n\n" : "\n");
         if (markdown)
             qvl_grid_markdown(&grid, out);
         else
             qvl_grid_plain(&grid, out);
-        if (markdown)
-            qvl_text_print(out, "\n");
-        put_reasons(table, out);
-        qvl_text_print(out, markdown ? "" : "\n");
+        put_reasons(table, markdown ? "\n- " : "", out);
+        qvl_text_print(out, "\n");
     }
     qvl_grid_free(&grid);
     return status;

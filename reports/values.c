@@ -141,7 +141,8 @@ void qvl_value_human(struct qvl_text *text, const struct qvl_field *field, bool 
     case QVL_FIELD_FLAG: qvl_text_print(text, "%s", field->value.flag ? "yes" : "no"); return;
     default: array_human(text, field);
     }
-    bool show = field->unit && strcmp(field->unit, "1") != 0 && !(is_time && prefixed) &&
+    bool counts = field->unit && strcmp(field->unit, "parameter") == 0; /* its name says so */
+    bool show = field->unit && !counts && strcmp(field->unit, "1") != 0 && !(is_time && prefixed) &&
                 (with_unit || qvl_unit_in_cell(field->unit));
     if (show)
         qvl_text_print(text, "%s%s", prefixed ? "" : " ", field->unit);

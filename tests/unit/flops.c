@@ -266,7 +266,8 @@ static void records_hold_the_counts(void **state)
     struct qvl_error error;
     assert_int_equal(qvl_flops_preamble(&request, &report, NULL), QVL_OK);
     assert_int_equal(qvl_flops_report("tiny", &config, &request, &report, NULL), QVL_OK);
-    assert_int_equal(report.record_count, 10);
+    assert_int_equal(report.record_count, 12);
+    assert_string_equal(report.records[10]->kind, "vision_flops");
     assert_string_equal(report.records[0]->name, "tiny at 20");
     assert_string_equal(report.records[5]->name, "tiny at 2K");
     assert_int_equal(qvl_record_find(report.workload, "grid_1")->value.integers[0], 3);
@@ -279,8 +280,11 @@ static void records_hold_the_counts(void **state)
     assert_true(qvl_record_find(summary, "decode_per_token")->value.real ==
                 (double)language(&config, 1, 20, 1, 1, QVL_FLOPS_MATRIX));
     assert_true(qvl_record_find(summary, "kv_cache")->value.real == 3 * 20 * 288);
-    assert_int_equal(qvl_record_find(report.records[1], "merger")->value.integer, 3 * 2 * 12 * 32 * 42);
-    assert_null(qvl_record_find(report.records[2], "merger"));
+    assert_int_equal(qvl_record_find(report.records[10], "merger")->value.integer, 3 * 2 * 12 * 32 * 42);
+    assert_int_equal(qvl_record_find(report.records[10], "visual_tokens")->value.integer, 12);
+    assert_string_equal(report.records[1]->kind, "prefill_flops");
+    assert_null(qvl_record_find(report.records[1], "merger"));
+    assert_non_null(qvl_record_find(report.records[1], "attention"));
     qvl_report_clear(&report);
 
     const int64_t shorter = 11; /* than the 12 visual tokens */
