@@ -195,9 +195,9 @@ static void put_libraries(struct qvl_record *record)
 /* Variables that select kernels or thread counts; they change speed and, for some, results. */
 static void put_variables(struct qvl_record *record)
 {
-    static const char *const names[] = {
-        "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS",
-        "OMP_PROC_BIND",     "OMP_PLACES",       "GOMP_CPU_AFFINITY",    NULL};
+    static const char *const names[] = {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",  "OPENBLAS_NUM_THREADS",
+                                        "OMP_NUM_THREADS",   "OMP_PROC_BIND",     "OMP_PLACES",
+                                        "OMP_WAIT_POLICY",   "GOMP_CPU_AFFINITY", NULL};
     for (size_t i = 0; names[i]; i++) {
         const char *value = getenv(names[i]);
         qvl_record_text(record, names[i], value ? value : "(unset)", QVL_FROM_MEASURED);
