@@ -9,8 +9,8 @@
 
 #include "qvl/ops.h"
 
-/* c: six standard deviations of the error of a sum of n terms of one sign, and at least the worst case for
- * n <= 4. */
+/* c: nine standard deviations of the error of a long sum of terms of one sign, and at least the worst case
+ * for n <= 4. */
 #define QVL_BOUND_C 2.0
 
 /* Roundoffs that one call of exp, tanh, erf, sqrt or a division may lose. */

@@ -18,6 +18,8 @@ static void add_rows(struct qvl_problem *problem, enum qvl_role role, const char
     const int64_t shape[3] = {rows, heads, qvl_number(problem, "d")};
     struct qvl_operand *operand = qvl_problem_add(problem, role, name, 3, shape);
     operand->pad = qvl_number(problem, "pad");
+    /* scores that are all -inf are masked rows: whether their zeros meet a NaN in v is left open */
+    operand->no_infinities = strchr(name, 'q') || strchr(name, 'k');
     if (role == QVL_ROLE_INPUT)
         qvl_problem_fill(problem, operand, 1);
 }

@@ -89,9 +89,10 @@ void qvl_problem_fill(struct qvl_problem *problem, struct qvl_operand *operand, 
         problem->chosen->distribution != QVL_DIST_INTS && problem->chosen->distribution != QVL_DIST_TIES;
     if (problem->status != QVL_OK)
         return;
-    for (int64_t i = 0; i < qvl_operand_count(operand); i++)
-        put(operand, i,
-            draw(problem->chosen, stream, i / columns, i % columns, columns) * (scaled ? scale : 1));
+    for (int64_t i = 0; i < qvl_operand_count(operand); i++) {
+        const double value = draw(problem->chosen, stream, i / columns, i % columns, columns);
+        put(operand, i, isinf(value) && operand->no_infinities ? 1 : value * (scaled ? scale : 1));
+    }
 }
 
 void qvl_problem_fill_normal(struct qvl_problem *problem, struct qvl_operand *operand, double mean,

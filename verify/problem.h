@@ -30,7 +30,8 @@ struct qvl_operand {
     enum qvl_judge judge;
     double absolute, relative; /* QVL_JUDGE_SLACK */
     enum qvl_dtype dtype;
-    bool keeps_dtype; /* also when the reference computes on widened input */
+    bool keeps_dtype;   /* also when the reference computes on widened input */
+    bool no_infinities; /* QVL_DIST_SPECIAL places NaN only */
     int32_t rank;
     int64_t shape[QVL_MAX_RANK];
     int64_t pad;  /* elements between the rows of every axis but the last */
