@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/apply.h"
 #include "model/convert.h"
 #include "model/engine.h"
 
@@ -12,15 +13,6 @@ struct pass {
     struct qvl_tap_point tap;
     struct qvl_tensor hidden, normed, q, k, v, attention, cos, sin;
 };
-
-static enum qvl_status linear(const struct pass *pass, struct qvl_tensor x,
-                              const struct qvl_linear_parameters *layer, struct qvl_tensor y,
-                              struct qvl_error *error)
-{
-    const struct qvl_linear_args args = {
-        .x = x, .weight = layer->weight, .bias = layer->bias.data ? &layer->bias : NULL, .y = y};
-    return pass->model->backend->ops.linear(pass->model->backend, &args, error);
-}
 
 static enum qvl_status rms_norm(const struct pass *pass, struct qvl_tensor x,
                                 const struct qvl_norm_parameters *norm, struct qvl_tensor y,
@@ -71,9 +63,9 @@ static enum qvl_status self_attention(const struct pass *pass, int64_t l, struct
     const struct qvl_tensor q = heads_of(pass->q, head_dim);
     const struct qvl_tensor k = heads_of(pass->k, head_dim);
     const struct qvl_tensor v = heads_of(pass->v, head_dim);
-    QVL_TRY(linear(pass, pass->normed, &layer->q, pass->q, error));
-    QVL_TRY(linear(pass, pass->normed, &layer->k, pass->k, error));
-    QVL_TRY(linear(pass, pass->normed, &layer->v, pass->v, error));
+    QVL_TRY(qvl_apply_linear(pass->model->backend, pass->normed, &layer->q, pass->q, error));
+    QVL_TRY(qvl_apply_linear(pass->model->backend, pass->normed, &layer->k, pass->k, error));
+    QVL_TRY(qvl_apply_linear(pass->model->backend, pass->normed, &layer->v, pass->v, error));
     QVL_TRY(qvl_tap(&pass->tap, &pass->v, error, "model.language_model.layers.%lld.self_attn.v_proj",
                     (long long)l));
     QVL_TRY(norm_and_rotate(pass, q, &layer->q_norm, "q_norm", l, error));
@@ -91,7 +83,7 @@ static enum qvl_status self_attention(const struct pass *pass, int64_t l, struct
                                                  .scale = (float)(1.0 / sqrt((double)head_dim)),
                                                  .y = heads_of(pass->attention, head_dim)};
     QVL_TRY(backend->ops.attention(backend, &attention, error));
-    return linear(pass, pass->attention, &layer->o, pass->normed, error);
+    return qvl_apply_linear(pass->model->backend, pass->attention, &layer->o, pass->normed, error);
 }
 
 /* Both MLPs read `normed` and leave their result there. */
@@ -104,11 +96,11 @@ static enum qvl_status dense_mlp(const struct pass *pass, const struct qvl_layer
     struct qvl_tensor up;
     QVL_TRY(slot(pass, QVL_SLOT_GATE, width, &gate, error));
     QVL_TRY(slot(pass, QVL_SLOT_UP, width, &up, error));
-    QVL_TRY(linear(pass, pass->normed, &layer->gate, gate, error));
-    QVL_TRY(linear(pass, pass->normed, &layer->up, up, error));
+    QVL_TRY(qvl_apply_linear(pass->model->backend, pass->normed, &layer->gate, gate, error));
+    QVL_TRY(qvl_apply_linear(pass->model->backend, pass->normed, &layer->up, up, error));
     const struct qvl_swiglu_args swiglu = {.gate = gate, .up = up, .y = gate};
     QVL_TRY(backend->ops.swiglu(backend, &swiglu, error));
-    return linear(pass, gate, &layer->down, pass->normed, error);
+    return qvl_apply_linear(pass->model->backend, gate, &layer->down, pass->normed, error);
 }
 
 static enum qvl_status moe_mlp(const struct pass *pass, const struct qvl_layer_parameters *layer, int64_t l,
@@ -129,7 +121,7 @@ static enum qvl_status moe_mlp(const struct pass *pass, const struct qvl_layer_p
     QVL_TRY(qvl_workspace_tensor(workspace, QVL_SLOT_EXPERTS, pass->model->options.storage, 3,
                                  (const int64_t[]){rows, text->experts_per_token, text->hidden}, &outputs,
                                  error));
-    QVL_TRY(linear(pass, pass->normed, &layer->router, logits, error));
+    QVL_TRY(qvl_apply_linear(pass->model->backend, pass->normed, &layer->router, logits, error));
     QVL_TRY(qvl_tap(&pass->tap, &logits, error, "model.language_model.layers.%lld.mlp.gate", (long long)l));
     const struct qvl_moe_route_args route = {
         .logits = logits, .top_k = text->experts_per_token, .chosen = chosen, .weights = weights};

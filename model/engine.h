@@ -7,6 +7,10 @@
 #include "model/taps.h"
 #include "model/workspace.h"
 
+/* Patch rows taken through the tower at once, at least one frame. Attention never crosses frames, so that a
+ * long video needs no more scratch memory than this. */
+#define QVL_PATCHES_AT_ONCE 8192
+
 struct qvl_model {
     struct qvl_backend *backend; /* borrowed */
     struct qvl_model_options options;

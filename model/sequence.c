@@ -5,6 +5,19 @@
 #include "model/engine.h"
 #include "model/memory.h"
 
+/* Whether what a request needs beside the weights, which are loaded, is there. */
+static enum qvl_status check_memory(const struct qvl_model *model, const struct qvl_memory_request *wanted,
+                                    struct qvl_error *error)
+{
+    struct qvl_memory_request request = *wanted;
+    request.weights = request.storage = model->options.storage;
+    struct qvl_memory_estimate need = qvl_memory_estimate(&model->config, &request);
+    need.total -= need.weights;
+    need.weights = 0;
+    return qvl_memory_check(&need, model->options.available_bytes > 0 ? model->options.available_bytes : -1,
+                            error);
+}
+
 enum qvl_status qvl_sequence_create(struct qvl_model *model, int64_t capacity, struct qvl_sequence **sequence,
                                     struct qvl_error *error)
 {
@@ -13,17 +26,9 @@ enum qvl_status qvl_sequence_create(struct qvl_model *model, int64_t capacity, s
     if (capacity <= 0)
         return qvl_fail(error, QVL_USAGE, "a sequence needs a capacity of at least one token, not %lld",
                         (long long)capacity);
-    const struct qvl_memory_request request = {.weights = model->options.storage,
-                                               .storage = model->options.storage,
-                                               .context = capacity,
-                                               .chunk = capacity < QVL_DEFAULT_CHUNK ? capacity
-                                                                                     : QVL_DEFAULT_CHUNK,
-                                               .logits = 1};
-    struct qvl_memory_estimate need = qvl_memory_estimate(&model->config, &request);
-    need.total -= need.weights; /* they are in memory already */
-    need.weights = 0;
-    QVL_TRY(qvl_memory_check(&need, model->options.available_bytes > 0 ? model->options.available_bytes : -1,
-                             error));
+    const int64_t chunk = capacity < QVL_DEFAULT_CHUNK ? capacity : QVL_DEFAULT_CHUNK;
+    QVL_TRY(check_memory(
+        model, &(struct qvl_memory_request){.context = capacity, .chunk = chunk, .logits = 1}, error));
     struct qvl_sequence *made = calloc(1, sizeof *made);
     int64_t *ids = malloc(sizeof(int64_t) * (size_t)capacity);
     if (!made || !ids) {
@@ -77,6 +82,19 @@ static size_t feature_bytes(const struct qvl_sequence *sequence)
            qvl_dtype_bytes(model->options.storage);
 }
 
+static enum qvl_status check_tower_memory(const struct qvl_model *model, const struct qvl_prompt *prompt,
+                                          struct qvl_error *error)
+{
+    struct qvl_memory_request request = {.chunk = 1, .context = 1, .patches_at_once = QVL_PATCHES_AT_ONCE};
+    for (int64_t i = 0; i < prompt->visual_count; i++) {
+        const struct qvl_grid *grid = &prompt->visuals[i].grid;
+        request.patches += grid->t * grid->h * grid->w;
+        if (grid->h * grid->w > request.patches_at_once)
+            request.patches_at_once = grid->h * grid->w;
+    }
+    return check_memory(model, &request, error);
+}
+
 static enum qvl_status encode_visuals(struct qvl_sequence *sequence, const struct qvl_prompt *prompt,
                                       const struct qvl_taps *taps, struct qvl_error *error)
 {
@@ -85,6 +103,7 @@ static enum qvl_status encode_visuals(struct qvl_sequence *sequence, const struc
     int64_t patch = 0;
     if (sequence->positions.visual_count == 0)
         return QVL_OK;
+    QVL_TRY(check_tower_memory(sequence->model, prompt, error));
     QVL_TRY(backend->allocate(backend, feature_bytes(sequence), &sequence->features, error));
     for (int64_t i = 0; i < prompt->visual_count; i++) {
         const struct qvl_visual *visual = &prompt->visuals[i];

@@ -3,11 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/apply.h"
 #include "model/engine.h"
-
-/* Patch rows taken through the tower at once, at least one frame. Attention never crosses frames, so that a
- * long video needs no more scratch memory than this. */
-#define ROWS_AT_ONCE 8192
 
 struct pass {
     struct qvl_model *model;
@@ -20,15 +17,6 @@ struct pass {
     struct qvl_tap_point tokens;  /* taps by merged row */
     struct qvl_tensor hidden, normed, qkv, attention, gate, cos, sin;
 };
-
-static enum qvl_status linear(const struct pass *pass, struct qvl_tensor x,
-                              const struct qvl_linear_parameters *layer, struct qvl_tensor y,
-                              struct qvl_error *error)
-{
-    const struct qvl_linear_args args = {
-        .x = x, .weight = layer->weight, .bias = layer->bias.data ? &layer->bias : NULL, .y = y};
-    return pass->model->backend->ops.linear(pass->model->backend, &args, error);
-}
 
 static enum qvl_status layer_norm(const struct pass *pass, struct qvl_tensor x,
                                   const struct qvl_norm_parameters *norm, struct qvl_tensor y,
@@ -76,7 +64,7 @@ static enum qvl_status attention(const struct pass *pass, const struct qvl_visio
     struct qvl_backend *backend = pass->model->backend;
     const struct qvl_vision_config *vision = &pass->model->config.vision;
     const int64_t head_dim = vision->head_dim;
-    QVL_TRY(linear(pass, pass->normed, &block->qkv, pass->qkv, error));
+    QVL_TRY(qvl_apply_linear(pass->model->backend, pass->normed, &block->qkv, pass->qkv, error));
     QVL_TRY(qvl_tap(&pass->patches, &pass->qkv, error, "model.visual.blocks.%lld.attn.qkv", (long long)b));
     for (int64_t third = 0; third < 2; third++) {
         const struct qvl_rope_args rope = {.x = head_view(pass, third),
@@ -95,7 +83,7 @@ static enum qvl_status attention(const struct pass *pass, const struct qvl_visio
         .scale = (float)(1.0 / sqrt((double)head_dim)),
         .y = qvl_tensor_3d(pass->attention.data, pass->attention.dtype, pass->rows, vision->heads, head_dim)};
     QVL_TRY(backend->ops.vision_attention(backend, &args, error));
-    return linear(pass, pass->attention, &block->proj, pass->normed, error);
+    return qvl_apply_linear(pass->model->backend, pass->attention, &block->proj, pass->normed, error);
 }
 
 static enum qvl_status run_block(const struct pass *pass, int64_t b, struct qvl_error *error)
@@ -108,11 +96,11 @@ static enum qvl_status run_block(const struct pass *pass, int64_t b, struct qvl_
     QVL_TRY(residual(pass, pass->normed, error));
     QVL_TRY(layer_norm(pass, pass->hidden, &block->norm2, pass->normed, error));
     QVL_TRY(qvl_tap(&pass->patches, &pass->normed, error, "model.visual.blocks.%lld.norm2", (long long)b));
-    QVL_TRY(linear(pass, pass->normed, &block->fc1, pass->gate, error));
+    QVL_TRY(qvl_apply_linear(pass->model->backend, pass->normed, &block->fc1, pass->gate, error));
     QVL_TRY(
         qvl_tap(&pass->patches, &pass->gate, error, "model.visual.blocks.%lld.mlp.linear_fc1", (long long)b));
     QVL_TRY(gelu(pass, pass->gate, QVL_GELU_TANH, error));
-    QVL_TRY(linear(pass, pass->gate, &block->fc2, pass->normed, error));
+    QVL_TRY(qvl_apply_linear(pass->model->backend, pass->gate, &block->fc2, pass->normed, error));
     QVL_TRY(qvl_tap(&pass->patches, &pass->normed, error, "model.visual.blocks.%lld.mlp", (long long)b));
     QVL_TRY(residual(pass, pass->normed, error));
     return qvl_tap(&pass->patches, &pass->hidden, error, "model.visual.blocks.%lld", (long long)b);
@@ -138,10 +126,10 @@ static enum qvl_status merge_by_parts(const struct pass *pass, const struct qvl_
     else
         QVL_TRY(layer_norm(pass, grouped_hidden, &merger->norm, grouped_normed, error));
     QVL_TRY(qvl_tap(&pass->tokens, &grouped_normed, error, "%s.norm", name));
-    QVL_TRY(linear(pass, grouped_normed, &merger->fc1, inner, error));
+    QVL_TRY(qvl_apply_linear(pass->model->backend, grouped_normed, &merger->fc1, inner, error));
     QVL_TRY(qvl_tap(&pass->tokens, &inner, error, "%s.linear_fc1", name));
     QVL_TRY(gelu(pass, inner, QVL_GELU_ERF, error));
-    return linear(pass, inner, &merger->fc2, y, error);
+    return qvl_apply_linear(pass->model->backend, inner, &merger->fc2, y, error);
 }
 
 static enum qvl_status merge_fused(const struct pass *pass, const struct qvl_merger_parameters *merger,
@@ -279,7 +267,7 @@ enum qvl_status qvl_vision_encode(struct qvl_sequence *sequence, const struct qv
     const int64_t group = vision->merge * vision->merge;
     const int64_t frame_rows = visual->grid.h * visual->grid.w;
     const int64_t width = vision->channels * vision->temporal_patch * vision->patch * vision->patch;
-    const int64_t frames_at_once = frame_rows < ROWS_AT_ONCE ? ROWS_AT_ONCE / frame_rows : 1;
+    const int64_t frames_at_once = frame_rows < QVL_PATCHES_AT_ONCE ? QVL_PATCHES_AT_ONCE / frame_rows : 1;
     int64_t *starts = malloc(sizeof(int64_t) * (size_t)(frames_at_once + 1));
     enum qvl_status status = QVL_OK;
     if (!starts)
