@@ -78,8 +78,9 @@ enum qvl_pos_rounding {
 /* Bilinear interpolation with aligned corners of the learned N x N position table, for each grid:
  * yy = i*(N-1)/(h-1) (0 when h == 1), y0 = trunc(yy), y1 = min(y0+1, N-1), dy = yy - y0; the same for x;
  * E(i,j) = (1-dy)(1-dx) T[y0,x0] + (1-dy)dx T[y0,x1] + dy(1-dx) T[y1,x0] + dy dx T[y1,x1].
- * Coordinates are formed in float32 as in the original. Rows come out in merge-block order (by, bx, my, mx)
- * and repeat for every t. table [N*N, D] storage type, contiguous; grids host; y [sum t*h*w, D]. */
+ * Coordinates are float32(i*(N-1)) / float32(h-1), weights float32. Rows come out in merge-block order (by,
+ * bx, my, mx) and repeat for every t. table [N*N, D] storage type, contiguous, N the whole root of its rows;
+ * grids host; y [sum t*h*w, D]. */
 struct qvl_pos_interp_args {
     struct qvl_tensor table;
     const struct qvl_grid *grids;
@@ -178,8 +179,9 @@ enum qvl_mrope_layout {
     QVL_MROPE_CHUNKED      /* Qwen2-VL, Qwen2.5-VL: lanes 0..s0-1 T, then s1 H, then s2 W */
 };
 
-/* Frequencies of a rotary embedding and its YaRN extension. Everything in float32 after p =
- * (float)theta^(2i/d), inv_freq = 1/p (facts: 63 of 64 values are bit-equal to torch). */
+/* Frequencies of a rotary embedding and its YaRN extension: p = (float)pow(theta, (float)(2i)/(float)d),
+ * inv_freq = 1/p, and everything after p in float32 (for theta 5e6 and d 128, 63 of 64 values are bit-equal
+ * to torch). */
 struct qvl_rope_scaling {
     bool yarn;
     double factor;
