@@ -99,6 +99,63 @@ static enum qvl_status check_whole(struct validation *v, struct qvl_error *error
         error);
 }
 
+/* The whole number at a pointer; -1 when there is none. */
+static enum qvl_status number_at(const struct validation *v, const char *pointer, int64_t *value,
+                                 struct qvl_error *error)
+{
+    char *text;
+    size_t size;
+    *value = -1;
+    if (!qvl_document_has(v->document, pointer))
+        return QVL_OK;
+    QVL_TRY(qvl_document_canonical(v->document, pointer, &text, &size, error));
+    char *end;
+    int64_t number = strtoll(text, &end, 10);
+    if (end != text && *end == '\0')
+        *value = number;
+    free(text);
+    return QVL_OK;
+}
+
+static int64_t records_with_status(const struct validation *v, const char *status)
+{
+    int64_t count = 0;
+    size_t records = qvl_document_count(v->document, "/records");
+    for (size_t i = 0; i < records; i++) {
+        char pointer[64];
+        snprintf(pointer, sizeof pointer, "/records/%zu/status", i);
+        const char *stated = qvl_document_string(v->document, pointer);
+        count += stated && strcmp(stated, status) == 0;
+    }
+    return count;
+}
+
+/* The counts of the summary are those of the records, also in a report whose hashes were made anew. */
+static enum qvl_status check_summary(struct validation *v, struct qvl_error *error)
+{
+    int64_t before = v->failures, stated, counted = (int64_t)qvl_document_count(v->document, "/records");
+    char message[128];
+    QVL_TRY(number_at(v, "/summary/records", &stated, error));
+    if (stated != counted) {
+        snprintf(message, sizeof message, "the report has %lld records", (long long)counted);
+        QVL_TRY(add_finding(v, "summary", QVL_CASE_FAILED, "/summary/records", message, error));
+    }
+    for (int s = QVL_CASE_PASSED; s < QVL_CASE_STATUS_COUNT; s++) {
+        char pointer[64];
+        const char *name = qvl_case_status_name((enum qvl_case_status)s);
+        snprintf(pointer, sizeof pointer, "/summary/cases/%s", name);
+        counted = records_with_status(v, name);
+        QVL_TRY(number_at(v, pointer, &stated, error));
+        if (stated == counted)
+            continue;
+        snprintf(message, sizeof message, "the report has %lld records with this status", (long long)counted);
+        QVL_TRY(add_finding(v, "summary", QVL_CASE_FAILED, pointer, message, error));
+    }
+    if (v->failures > before)
+        return QVL_OK;
+    return add_finding(v, "summary", QVL_CASE_PASSED, NULL, "its counts are those of the records", error);
+}
+
 static enum qvl_status check_hashes(struct validation *v, struct qvl_error *error)
 {
     int64_t before = v->failures;
@@ -127,6 +184,8 @@ enum qvl_status qvl_report_validate(const char *text, size_t size, const char *n
     struct validation v = {.findings = findings, .name = name};
     QVL_TRY(qvl_document_parse(text, size, name, &v.document, error));
     enum qvl_status status = check_schema(&v, error);
+    if (status == QVL_OK)
+        status = check_summary(&v, error);
     if (status == QVL_OK)
         status = check_hashes(&v, error);
     qvl_document_destroy(v.document);

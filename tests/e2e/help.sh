@@ -62,7 +62,7 @@ check "the first table has 6 x 4 rows, not $rows" test "$rows" -eq 24
 # A report, and the same with one digit changed.
 check "a report" exits 0 "$audit" flops --model 2B --context 8K --json "$scratch/good.json"
 check "validates" exits 0 "$audit" validate "$scratch/good.json"
-check "two checks passed" count 'PASSED' "$scratch/stdout" 3
+check "three checks passed" count 'PASSED' "$scratch/stdout" 4
 sed '/"prefill":/s/\([0-9]\)\([,}]*\)$/\1\1\2/' "$scratch/good.json" >"$scratch/bad.json"
 check "the report was changed" test "$(diff "$scratch/good.json" "$scratch/bad.json" | grep -c '^>')" -ge 1
 check "the changed report fails" exits 1 "$audit" validate "$scratch/bad.json"
