@@ -4,8 +4,8 @@
     model.py search  --writer ... --work ... --preset NAME      seeds whose greedy tokens no rounding decides
     model.py compare --writer ... --work ...                    what another release of the original does instead
 
-`make` under transformers 4.57.6 writes tests/golden/model/*.safetensors and both manifests; under 5.x it writes the
-hf5 files only. Every stored tap is a choice of rows plus, for every row, the sum over its columns with fixed random signs.
+`make` under transformers 4.57.6 writes tests/golden/model/*.safetensors and checkpoints/manifest.json; under 5.x the hf5
+files only. Of every tap some rows are stored and, for every row, the sum over its columns with fixed random signs.
 """
 
 import argparse
