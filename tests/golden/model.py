@@ -407,14 +407,17 @@ def make_one(options, folder, spec, prompt, messages, dtype, ids_only):
 
 
 def differences(path, tensors, notes):
-    """What this release does otherwise than the golden: stages by their distance over their largest value."""
+    """What this release does otherwise than the golden: stages by their distance over their largest value. Where the
+    ids differ already, only the tower is compared."""
     result = {}
     with safe_open(path, "pt") as golden:
         expected = {key: golden.get_tensor(key) for key in golden.keys()}
         hashes4 = {key: value for key, value in golden.metadata().items() if key.startswith("patch_rows_sha256")}
+    same_ids = torch.equal(expected["input_ids"], tensors["input_ids"])
     for key, value in expected.items():
         name = key.removesuffix(".projection")
-        if key.startswith(("rows.", "greedy_gap")) or key.endswith(".largest"):
+        of_text = key.startswith(("model.language_model.", "logits", "greedy", "position_ids", "rope_delta"))
+        if key.startswith(("rows.", "greedy_gap")) or key.endswith(".largest") or (of_text and not same_ids):
             continue
         if key not in tensors:
             result[key] = "absent"
@@ -438,7 +441,11 @@ def compare(options):
     report = {"versions": f"transformers {transformers.__version__}, torch {torch.__version__}", "differences": {}}
     for spec, prompt, dtype, _ in jobs_hf4():
         path = golden_path(options, spec, prompt, dtype, "")
-        found = differences(path, *collect(write_checkpoint(options, spec), spec, prompt, prompts[prompt], dtype))
+        folder = write_checkpoint(options, spec)
+        try:
+            found = differences(path, *collect(folder, spec, prompt, prompts[prompt], dtype))
+        except RuntimeError as problem:  # its grouped matmul wants rows of a multiple of 16 bytes
+            found = {"cannot run": str(problem)}
         report["differences"][os.path.basename(path).removesuffix(".safetensors")] = found
         print(os.path.basename(path), found, flush=True)
     with open(os.path.join(options.out, "hf5.json"), "w", encoding="utf-8") as file:
