@@ -5,8 +5,6 @@
  * values in their storage type, all query heads of a group in one pass. Many rows: both products of a block
  * are sgemm. Only keys that a row sees are read for it, so NaN in rows that it does not see never reaches it.
  */
-#include <cblas.h>
-
 #include "attend.h"
 
 #define BLOCK 256 /* keys of a block */
@@ -59,9 +57,10 @@ static const float *wide_keys(const struct cpu_simd *simd, enum qvl_dtype dtype,
 }
 
 /* out += p v where no row of v may touch the rows of out that do not see it. */
-static void add_values(const struct cpu_simd *simd, const struct sums *rows, const float *scores,
+static void add_values(const struct cpu_state *state, const struct sums *rows, const float *scores,
                        const float *v, int64_t v_stride, int64_t first, int64_t count)
 {
+    const struct cpu_simd *simd = state->simd;
     int64_t dim = rows->dim;
     bool all_see = true, finite = true;
     for (int64_t i = 0; i < rows->count; i++)
@@ -69,8 +68,9 @@ static void add_values(const struct cpu_simd *simd, const struct sums *rows, con
     for (int64_t j = 0; j < count && !all_see && finite; j++)
         finite = simd->all_finite(v + j * v_stride, dim);
     if (all_see || finite) {
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)rows->count, (blasint)dim,
-                    (blasint)count, 1.0f, scores, BLOCK, v, (blasint)v_stride, 1.0f, rows->out, (blasint)dim);
+        state->blas.sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)rows->count, (blasint)dim,
+                          (blasint)count, 1.0f, scores, BLOCK, v, (blasint)v_stride, 1.0f, rows->out,
+                          (blasint)dim);
         return;
     }
     for (int64_t i = 0; i < rows->count; i++) { /* zero times NaN would be NaN: leave unseen keys out */
@@ -81,17 +81,18 @@ static void add_values(const struct cpu_simd *simd, const struct sums *rows, con
     }
 }
 
-static void many_rows_block(const struct cpu_simd *simd, const struct attend_keys *keys,
+static void many_rows_block(const struct cpu_state *state, const struct attend_keys *keys,
                             const struct sums *rows, float scale, int64_t first, int64_t count, float *work)
 {
+    const struct cpu_simd *simd = state->simd;
     int64_t dim = rows->dim, size = (int64_t)qvl_dtype_bytes(keys->dtype), k_stride, v_stride;
     float *scores = work, *wide_k = scores + rows->count * BLOCK, *wide_v = wide_k + BLOCK * dim;
     const float *k = wide_keys(simd, keys->dtype, keys->k + first * keys->k_stride * size, keys->k_stride,
                                count, dim, wide_k, &k_stride);
     const float *v = wide_keys(simd, keys->dtype, keys->v + first * keys->v_stride * size, keys->v_stride,
                                count, dim, wide_v, &v_stride);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)rows->count, (blasint)count, (blasint)dim,
-                1.0f, rows->q, (blasint)dim, k, (blasint)k_stride, 0.0f, scores, BLOCK);
+    state->blas.sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)rows->count, (blasint)count,
+                      (blasint)dim, 1.0f, rows->q, (blasint)dim, k, (blasint)k_stride, 0.0f, scores, BLOCK);
     for (int64_t i = 0; i < rows->count; i++) {
         float *own = scores + i * BLOCK;
         int64_t seen = least(count, rows->visible[i] - first);
@@ -104,7 +105,7 @@ static void many_rows_block(const struct cpu_simd *simd, const struct attend_key
         if (factor != 1)
             simd->multiply(rows->out + i * dim, factor, dim);
     }
-    add_values(simd, rows, scores, v, v_stride, first, count);
+    add_values(state, rows, scores, v, v_stride, first, count);
 }
 
 /* The same with our own loops; `count` keys are seen by rows `row` .. `row + n` alike. */
@@ -138,15 +139,16 @@ static void few_rows(const struct cpu_simd *simd, const struct attend_keys *keys
 }
 
 /* Add the keys of the task. `work` has room for the scores of a block and its widened keys and values. */
-static void add_keys(const struct cpu_simd *simd, const struct attend_task *task, const struct sums *rows,
+static void add_keys(const struct cpu_state *state, const struct attend_task *task, const struct sums *rows,
                      float scale, float *work)
 {
+    const struct cpu_simd *simd = state->simd;
     for (int64_t j = task->key_first; j < task->key_end; j += BLOCK) {
         int64_t count = least(BLOCK, task->key_end - j);
         if (qvl_cpu_attend_is_few(rows->count))
             few_rows(simd, &task->keys, rows, scale, j, count, work);
         else
-            many_rows_block(simd, &task->keys, rows, scale, j, count, work);
+            many_rows_block(state, &task->keys, rows, scale, j, count, work);
     }
 }
 
@@ -213,9 +215,10 @@ static int64_t thread_floats(int64_t count, int64_t dim)
     return 2 * count * dim + 2 * count + count * BLOCK + 2 * BLOCK * dim + 2 * count;
 }
 
-static void run_task(const struct cpu_simd *simd, const struct attend_call *call,
+static void run_task(const struct cpu_state *state, const struct attend_call *call,
                      const struct attend_task *task, float *memory)
 {
+    const struct cpu_simd *simd = state->simd;
     int64_t count = task->rows * task->heads, dim = call->dim;
     struct sums rows = {.count = count, .dim = dim};
     float *work;
@@ -232,7 +235,7 @@ static void run_task(const struct cpu_simd *simd, const struct attend_call *call
         rows.sum = own.sum;
     }
     begin(simd, call, task, &rows);
-    add_keys(simd, task, &rows, call->scale, work);
+    add_keys(state, task, &rows, call->scale, work);
     if (!task->part)
         finish(simd, call, task, &rows);
 }
@@ -276,7 +279,7 @@ enum qvl_status qvl_cpu_attend(struct cpu_state *state, const struct attend_call
         qvl_cpu_single_blas();
 #pragma omp for schedule(dynamic)
         for (int64_t t = 0; t < call->count; t++)
-            run_task(state->simd, call, &call->task[t], memory + each * qvl_cpu_thread());
+            run_task(state, call, &call->task[t], memory + each * qvl_cpu_thread());
     }
     merge_parts(state->simd, call);
     return QVL_OK;

@@ -1,5 +1,4 @@
 /* Opening and closing the cpu backend; its memory entries. */
-#include <cblas.h>
 #include <omp.h>
 #include <stdlib.h>
 
@@ -141,13 +140,13 @@ static enum qvl_status sync_calls(struct qvl_backend *backend, struct qvl_error 
 /* "OpenBLAS 0.3.21 core Haswell, 2 threads, avx512 loops": what the figures of a report depend on. */
 static void describe(struct cpu_state *state)
 {
-    const char *config = openblas_get_config();
+    const char *config = state->blas.config;
     const char *forced = getenv("OPENBLAS_CORETYPE");
     char version[32] = "?";
     if (sscanf(config, "OpenBLAS %31s", version) != 1)
         sscanf(config, "%31s", version);
     snprintf(state->description, sizeof state->description, "OpenBLAS %s core %s%s%.40s%s, %d thread%s, %s",
-             version, openblas_get_corename(), forced ? " (OPENBLAS_CORETYPE=" : "", forced ? forced : "",
+             version, state->blas.core, forced ? " (OPENBLAS_CORETYPE=" : "", forced ? forced : "",
              forced ? ")" : "", state->threads, state->threads == 1 ? "" : "s", qvl_cpu_isa_name(state->isa));
 }
 
@@ -178,6 +177,7 @@ enum qvl_status qvl_cpu_open_isa(const struct qvl_backend_options *options, enum
     int threads = options ? options->threads : 0;
     struct qvl_backend *opened;
     struct cpu_state *state;
+    enum qvl_status status;
     *backend = NULL;
     if (threads < 0)
         return qvl_fail(error, QVL_USAGE, "cpu: threads is %d; give 0 (all) or a positive number", threads);
@@ -190,6 +190,12 @@ enum qvl_status qvl_cpu_open_isa(const struct qvl_backend_options *options, enum
         free(opened);
         free(state);
         return qvl_fail(error, QVL_NO_MEMORY, "cpu: cannot allocate the backend");
+    }
+    status = qvl_cpu_blas_load(&state->blas, error);
+    if (status != QVL_OK) {
+        free(opened);
+        free(state);
+        return status;
     }
     state->threads = threads ? threads : omp_get_num_procs();
     state->isa = isa;

@@ -3,6 +3,8 @@
 #define QVL_CPU_STATE_H
 
 #include "qvl/check.h"
+
+#include "blas.h"
 #include "simd.h"
 
 #define CPU_ALIGNMENT 64
@@ -33,6 +35,7 @@ struct cpu_state {
     int threads;
     enum qvl_cpu_isa isa;
     const struct cpu_simd *simd; /* borrowed, static */
+    struct cpu_blas blas;
     struct cpu_scratch scratch;
     char description[256];
 };

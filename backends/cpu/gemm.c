@@ -4,8 +4,6 @@
  * speed is that of memory. Many rows: OpenBLAS sgemm on blocks; weights (and rows) of 16-bit types are
  * widened block by block into memory that fits the second-level cache. Blocks have fixed sizes, each is one
  * task, and sgemm runs on the calling thread only, so the result does not depend on the number of threads. */
-#include <cblas.h>
-
 #include "cpu_state.h"
 
 #define FEW_ROWS 4       /* up to here the product is bound by reading the weight */
@@ -82,11 +80,11 @@ static void few_rows(const struct product *product)
 }
 
 /* C = X W^T (accumulated when `beta` is 1), W as stored or widened, its leading dimension `w_stride`. */
-static void multiply_block(int64_t rows, int64_t out, int64_t in, const float *x, int64_t x_stride,
-                           const float *w, int64_t w_stride, bool input_first, float beta, float *c,
-                           int64_t c_stride)
+static void multiply_block(const struct cpu_blas *blas, int64_t rows, int64_t out, int64_t in, const float *x,
+                           int64_t x_stride, const float *w, int64_t w_stride, bool input_first, float beta,
+                           float *c, int64_t c_stride)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, input_first ? CblasNoTrans : CblasTrans, (blasint)rows,
+    blas->sgemm(CblasRowMajor, CblasNoTrans, input_first ? CblasNoTrans : CblasTrans, (blasint)rows,
                 (blasint)out, (blasint)in, 1.0f, x, (blasint)x_stride, w, (blasint)w_stride, beta, c,
                 (blasint)c_stride);
 }
@@ -111,7 +109,7 @@ static void block_sums(const struct product *product, int64_t row0, int64_t rows
     const struct cpu_matrix *weight = product->weight;
     const float *x = product->rows + row0 * product->rows_stride;
     if (weight->dtype == QVL_F32) {
-        multiply_block(rows, out, weight->in, x, product->rows_stride,
+        multiply_block(&product->state->blas, rows, out, weight->in, x, product->rows_stride,
                        (const float *)(const void *)weight_at(weight, first, 0),
                        weight->input_first ? weight->out : weight->in, weight->input_first, 0, sums,
                        sums_stride);
@@ -120,8 +118,8 @@ static void block_sums(const struct product *product, int64_t row0, int64_t rows
     for (int64_t in0 = 0; in0 < weight->in; in0 += BLOCK_IN) {
         int64_t in = least(BLOCK_IN, weight->in - in0);
         widen_block(product, first, out, in0, in, wide);
-        multiply_block(rows, out, in, x + in0, product->rows_stride, wide, weight->input_first ? out : in,
-                       weight->input_first, in0 > 0, sums, sums_stride);
+        multiply_block(&product->state->blas, rows, out, in, x + in0, product->rows_stride, wide,
+                       weight->input_first ? out : in, weight->input_first, in0 > 0, sums, sums_stride);
     }
 }
 
