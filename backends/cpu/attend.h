@@ -35,7 +35,7 @@ struct attend_call {
 };
 
 /* Query rows (rows times heads) of one task, unless the caller has fewer. */
-#define ATTEND_ROWS 128
+#define ATTEND_ROWS 256
 
 /* Keys of one task when there are few query rows, a whole number of blocks. */
 #define ATTEND_SPLIT 2048

@@ -6,9 +6,9 @@
  * task, and sgemm runs on the calling thread only, so the result does not depend on the number of threads. */
 #include "cpu_state.h"
 
-#define FEW_ROWS 4       /* up to here the product is bound by reading the weight */
+#define FEW_ROWS 16      /* up to here the product is bound by reading the weight */
 #define GEMV_OUT 64      /* outputs of one task of a few-row product */
-#define GEMV_COLUMNS 512 /* the same for an input-first weight: whole lines of each row */
+#define GEMV_COLUMNS 256 /* the same for an input-first weight: whole lines of each row */
 #define BLOCK_ROWS 512   /* rows of x in a block */
 #define BLOCK_OUT 256    /* outputs in a block */
 #define BLOCK_IN 512     /* inputs of a widened block: 512 KiB of weight */
