@@ -184,28 +184,31 @@ static enum qvl_status keep_positions(const struct golden *golden, const struct 
 }
 
 enum qvl_status golden_run_model(const struct golden *golden, struct qvl_model *model,
-                                 struct golden_chunks chunks, bool taps, struct golden_run *run,
-                                 struct qvl_error *error)
+                                 struct golden_chunks chunks, bool taps, int64_t spare,
+                                 struct golden_run *run, struct qvl_error *error)
 {
-    struct qvl_sequence *sequence = NULL;
     *run = (struct golden_run){.vocabulary = qvl_model_get_config(model)->text.vocab};
     const struct qvl_taps watch = qvl_tap_store_taps(&run->taps);
     run->logits = malloc(sizeof(float) * (size_t)(golden->prompt.count * run->vocabulary));
     if (!run->logits)
         return qvl_fail(error, QVL_NO_MEMORY, "golden run: out of memory");
-    enum qvl_status status = qvl_sequence_create(model, golden->prompt.count, &sequence, error);
+    enum qvl_status status = qvl_sequence_create(model, golden->prompt.count + spare, &run->sequence, error);
     if (status == QVL_OK)
-        status = qvl_sequence_prompt(sequence, &golden->prompt, taps ? &watch : NULL, error);
+        status = qvl_sequence_prompt(run->sequence, &golden->prompt, taps ? &watch : NULL, error);
     if (status == QVL_OK)
-        status = keep_positions(golden, sequence, run, error);
+        status = keep_positions(golden, run->sequence, run, error);
     if (status == QVL_OK)
-        status = forward_all(golden, model, sequence, chunks, taps ? &watch : NULL, run, error);
-    qvl_sequence_destroy(sequence);
+        status = forward_all(golden, model, run->sequence, chunks, taps ? &watch : NULL, run, error);
+    if (spare == 0) {
+        qvl_sequence_destroy(run->sequence);
+        run->sequence = NULL;
+    }
     return status;
 }
 
 void golden_run_free(struct golden_run *run)
 {
+    qvl_sequence_destroy(run->sequence);
     qvl_tap_store_free(&run->taps);
     free(run->logits);
     free(run->position_ids);
@@ -220,27 +223,22 @@ enum qvl_status golden_load(const struct golden *golden, struct qvl_backend *bac
     return qvl_model_load(golden->checkpoint, backend, &options, model, error);
 }
 
-enum qvl_status golden_greedy(const struct golden *golden, struct qvl_model *model, int64_t count,
+enum qvl_status golden_greedy(const struct golden_run *run, struct qvl_model *model, int64_t count,
                               int64_t *tokens, struct qvl_error *error)
 {
     struct qvl_generate_options options;
     struct qvl_generation generation = {.tokens = NULL};
-    struct qvl_sequence *sequence = NULL;
     qvl_generate_defaults(qvl_model_get_generation(model), &options);
     options.max_tokens = count;
     options.greedy = true;
     options.ignore_eos = true;
-    enum qvl_status status = qvl_sequence_create(model, golden->prompt.count + count, &sequence, error);
-    if (status == QVL_OK)
-        status = qvl_sequence_prompt(sequence, &golden->prompt, NULL, error);
-    if (status == QVL_OK)
-        status = qvl_generate(model, sequence, &options, &generation, error);
+    QVL_TRY(qvl_sequence_truncate(run->sequence, qvl_sequence_length(run->sequence) - 1, error));
+    enum qvl_status status = qvl_generate(model, run->sequence, &options, &generation, error);
     if (status == QVL_OK && generation.count != count)
         status = qvl_fail(error, QVL_FAILED, "%lld greedy tokens instead of %lld",
                           (long long)generation.count, (long long)count);
     if (status == QVL_OK)
         memcpy(tokens, generation.tokens, sizeof *tokens * (size_t)count);
     qvl_generation_free(&generation);
-    qvl_sequence_destroy(sequence);
     return status;
 }

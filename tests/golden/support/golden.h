@@ -37,6 +37,7 @@ struct golden_run {
     int64_t vocabulary;
     int64_t *position_ids; /* [3][prompt.count] */
     int64_t delta;
+    struct qvl_sequence *sequence; /* when it was kept: free the run before the model */
 };
 
 /* How the prompt is cut: pieces of `chunk` tokens (0: all that is left), the first one of `first` (0: as the
@@ -45,18 +46,20 @@ struct golden_chunks {
     int64_t first, chunk;
 };
 
-/* Run the prompt on a model; `taps` says whether stages are kept. Freed with golden_run_free. */
+/* Run the prompt on a model; `taps` says whether stages are kept. With `spare` the sequence is kept too, with
+ * room for that many tokens more. Freed with golden_run_free. */
 enum qvl_status golden_run_model(const struct golden *golden, struct qvl_model *model,
-                                 struct golden_chunks chunks, bool taps, struct golden_run *run,
-                                 struct qvl_error *error);
+                                 struct golden_chunks chunks, bool taps, int64_t spare,
+                                 struct golden_run *run, struct qvl_error *error);
 void golden_run_free(struct golden_run *run);
 
 /* Load the golden's checkpoint as the original ran it (storage and rounding of the position table). */
 enum qvl_status golden_load(const struct golden *golden, struct qvl_backend *backend,
                             struct qvl_model **model, struct qvl_error *error);
 
-/* Greedy tokens after the prompt, end tokens ignored. `tokens` [count]. */
-enum qvl_status golden_greedy(const struct golden *golden, struct qvl_model *model, int64_t count,
+/* Greedy tokens after the prompt of a run that kept its sequence, end tokens ignored. `tokens` [count]. The
+ * last prompt token is taken back and processed again. */
+enum qvl_status golden_greedy(const struct golden_run *run, struct qvl_model *model, int64_t count,
                               int64_t *tokens, struct qvl_error *error);
 
 #endif
