@@ -227,7 +227,7 @@ static void put_index(const struct qvl_checkpoint_spec *spec, const struct check
         parameters += checkpoint_tensor_count(&tensors->items[index]);
     checkpoint_text_put(
         text, "{\n\"metadata\": {\"total_parameters\": %lld, \"total_size\": %lld},\n\"weight_map\": {",
-        (long long)parameters, (long long)(parameters * (int64_t)qvl_dtype_bytes(spec->dtype)));
+        (long long)parameters, (long long)parameters * (long long)qvl_dtype_bytes(spec->dtype));
     for (int64_t index = 0; index < tensors->count; index++) {
         shard_name(shards[index], shard_count, name);
         checkpoint_text_put(text, "%s\n\"%s\": \"%s\"", index ? "," : "", tensors->items[index].name, name);

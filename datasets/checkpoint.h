@@ -33,7 +33,6 @@ struct qvl_checkpoint_spec {
     /* Language model. */
     int64_t hidden, ffn, layers, heads, kv_heads, head_dim;
     int64_t vocabulary; /* rows of the embedding; at least the tokenizer's ids, the rest is padding */
-    bool tied;          /* the head is the embedding and is not stored */
     int64_t rope_theta;
     int64_t mrope_section[3]; /* T, H, W; sums to head_dim / 2 */
     int64_t max_positions;
@@ -54,12 +53,11 @@ struct qvl_checkpoint_spec {
     int64_t video_min_pixels, video_max_pixels;
 
     /* Storage. */
-    enum qvl_dtype
-        dtype; /* QVL_F32, QVL_BF16 or QVL_F16; rounded to nearest even from the same float32 values */
+    int64_t shard_bytes;  /* at most this many bytes of tensors a shard (at least one tensor); 0: one file */
+    enum qvl_dtype dtype; /* f32, bf16 or f16, rounded to nearest even from the same float32 values */
     enum qvl_expert_layout expert_layout;
     enum qvl_config_spelling spelling;
-    int64_t shard_bytes; /* 0: one file; else each shard holds at most this many bytes of tensors (at least
-                            one) */
+    bool tied; /* the head is the embedding and is not stored */
 };
 
 /* A preset by name, or NULL. Static; copy it to change it. */

@@ -114,7 +114,7 @@ static void put_text_config(const struct qvl_checkpoint_spec *spec, int64_t firs
     if (spec->tied && !hf5)
         checkpoint_text_put(text, "\"tie_word_embeddings\": true,\n");
     put_integer(text, "bos_token_id", first_added + CHECKPOINT_ENDOFTEXT);
-    checkpoint_text_put(text, "\"eos_token_id\": %lld\n},\n", (long long)(first_added + CHECKPOINT_IM_END));
+    checkpoint_text_put(text, "\"eos_token_id\": %lld\n},\n", (long long)first_added + CHECKPOINT_IM_END);
 }
 
 static void put_vision_config(const struct qvl_checkpoint_spec *spec, struct checkpoint_text *text)

@@ -331,7 +331,7 @@ void checkpoint_tokenizer_json(const struct checkpoint_tokenizer *tokenizer, str
                               "\"added_tokens\": [");
     for (int index = 0; index < CHECKPOINT_ADDED_TOKENS; index++) {
         checkpoint_text_put(text, "%s\n{\"id\": %lld, ", index ? "," : "",
-                            (long long)(tokenizer->base_count + index));
+                            (long long)tokenizer->base_count + index);
         put_added(text, index);
         checkpoint_text_put(text, "}");
     }
@@ -361,7 +361,7 @@ void checkpoint_tokenizer_config(const struct checkpoint_tokenizer *tokenizer, i
         text, "{\n\"add_bos_token\": false,\n\"add_prefix_space\": false,\n\"added_tokens_decoder\": {");
     for (int index = 0; index < CHECKPOINT_ADDED_TOKENS; index++) {
         checkpoint_text_put(text, "%s\n\"%lld\": {", index ? "," : "",
-                            (long long)(tokenizer->base_count + index));
+                            (long long)tokenizer->base_count + index);
         put_added(text, index);
         checkpoint_text_put(text, "}");
     }
