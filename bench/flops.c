@@ -257,11 +257,12 @@ static void add_language_elements(struct qvl_flops *flops, const struct language
 {
     const struct qvl_text_config *text = l->text;
     qvl_flop_count layers = (qvl_flop_count)text->layers, hidden = (qvl_flop_count)text->hidden;
-    qvl_flop_count heads = (qvl_flop_count)(l->q + l->kv); /* elements of q and k */
+    qvl_flop_count q = (qvl_flop_count)l->q, kv = (qvl_flop_count)l->kv;
+    qvl_flop_count heads = q + kv; /* elements of q and k */
     qvl_flop_count chosen = (qvl_flop_count)text->experts_per_token;
     qvl_flop_count dense = SWIGLU * (qvl_flop_count)text->intermediate;
     qvl_flop_count moe = chosen * (SWIGLU * (qvl_flop_count)text->moe_intermediate + WEIGHTED_SUM * hidden);
-    qvl_flop_count bias = text->qkv_bias ? (qvl_flop_count)(l->q + 2 * l->kv) : 0;
+    qvl_flop_count bias = text->qkv_bias ? q + 2 * kv : 0;
     qvl_flop_count route = ROUTER_SOFTMAX * (qvl_flop_count)text->experts + ROUTER_CHOSEN * chosen;
     qvl_flop_count dense_layers = (qvl_flop_count)l->dense_layers, moe_layers = (qvl_flop_count)l->moe_layers;
     add_stage(flops, "norms", QVL_FLOPS_ELEMENTS, false,
@@ -280,10 +281,10 @@ static void add_language(struct qvl_flops *flops, const struct qvl_model_config 
 {
     struct language l = language_of(&config->text, workload, size);
     int64_t hidden = config->text.hidden, vocab = config->text.vocab;
-    qvl_flop_count logits = (qvl_flop_count)(workload->batch * workload->logits);
-    qvl_flop_count visual =
-        (qvl_flop_count)(workload->batch *
-                         qvl_flops_visual_tokens(config, workload->grids, workload->grid_count));
+    qvl_flop_count batch = (qvl_flop_count)workload->batch;
+    qvl_flop_count logits = batch * (qvl_flop_count)workload->logits;
+    int64_t tokens = qvl_flops_visual_tokens(config, workload->grids, workload->grid_count);
+    qvl_flop_count visual = batch * (qvl_flop_count)tokens;
     add_stage(flops, "embedding", QVL_FLOPS_ELEMENTS, false, 0, 2 * (double)l.rows * (double)hidden * size);
     if (config->vision.deepstack_count > 0 && workload->grid_count > 0)
         add_stage(flops, "deepstack_add", QVL_FLOPS_ELEMENTS, true,

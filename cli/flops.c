@@ -1,4 +1,5 @@
 /* qvl-audit flops: what a model costs, from its config.json alone. */
+#include <errno.h>
 #include <libgen.h>
 #include <stdlib.h>
 
@@ -224,12 +225,12 @@ static enum qvl_status count_file(const struct flops_options *options, struct qv
                                   struct qvl_error *error)
 {
     struct qvl_model_config config;
-    char *resolved = realpath(options->config, NULL);
     bool folder = qvl_folder_exists(options->config);
     QVL_TRY(folder ? qvl_model_config_read(options->config, &config, error)
                    : qvl_model_config_read_file(options->config, &config, error));
+    char *resolved = realpath(options->config, NULL);
     if (!resolved)
-        return qvl_fail(error, QVL_BAD_INPUT, "%s: cannot be found", options->config);
+        return qvl_fail(error, QVL_BAD_INPUT, "%s: cannot be resolved: %s", options->config, strerror(errno));
     char *name = basename(folder ? resolved : dirname(resolved));
     enum qvl_status status = count_model(options, name, &config, report, error);
     free(resolved);

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* sched_getaffinity */
 #include "reports/environment.h"
 
 #include <cjson/cJSON.h>

@@ -61,7 +61,7 @@ static enum qvl_status kind_table_make(const struct qvl_report *report, const ch
                                        struct kind_table *table, struct qvl_error *error)
 {
     *table = (struct kind_table){.kind = kind};
-    table->records = malloc((size_t)report->record_count * sizeof(*table->records));
+    table->records = malloc((size_t)report->record_count * sizeof(struct qvl_record *));
     if (!table->records)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for the table of %s", kind);
     for (int64_t i = 0; i < report->record_count; i++) {

@@ -325,7 +325,7 @@ static inline QVL_MUST_USE enum qvl_status qvl_report_take(struct qvl_report *re
 {
     enum qvl_status status = qvl_record_check(record, error);
     if (status == QVL_OK && !qvl_record_grow((void **)&report->records, report->record_count,
-                                             &report->record_capacity, sizeof *report->records))
+                                             &report->record_capacity, sizeof(struct qvl_record *)))
         status = qvl_fail(error, QVL_NO_MEMORY, "record %s \"%s\": no memory to keep it", record->kind,
                           record->name);
     if (status != QVL_OK) {
@@ -359,7 +359,7 @@ static inline QVL_MUST_USE enum qvl_status qvl_report_note(struct qvl_report *re
 {
     char *copy = NULL;
     if (!qvl_record_grow((void **)&report->notes, report->note_count, &report->note_capacity,
-                         sizeof *report->notes) ||
+                         sizeof(char *)) ||
         !(copy = qvl_record_copy(note)))
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for a note");
     report->notes[report->note_count++] = copy;
