@@ -158,7 +158,7 @@ static enum qvl_status print_tables(const struct qvl_report *report, qvl_output_
 {
     struct qvl_report chosen = *report;
     chosen.record_count = 0;
-    chosen.records = malloc(sizeof *chosen.records * (size_t)(report->record_count + 1));
+    chosen.records = malloc(sizeof(struct qvl_record *) * (size_t)(report->record_count + 1));
     if (!chosen.records)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for the tables");
     for (int64_t i = 0; i < report->record_count; i++)
