@@ -121,6 +121,10 @@ refused_prompt nowhere.jpg "$good" --image "$scratch/nowhere.jpg"
 d=$(copy short) && sed -i 's/"max_position_embeddings": [0-9]*/"max_position_embeddings": 8/' "$d/config.json"
 refused_prompt max_position_embeddings "$d" --prompt 'one two three four five six seven eight nine ten'
 
+# Memory: a cache of 100 million tokens; the message says what is needed and what is there.
+refused available "$audit" generate --weights "$good" --prompt hi --max-tokens 100000000 --json "$scratch/out/a.json"
+refused needed "$audit" generate --weights "$good" --prompt hi --max-tokens 100000000 --json "$scratch/out/a.json"
+
 # What looks odd but is good: exit 0 and a file.
 for image in png_1x1.png png_grey16.png png_grey8.png png_palette8.png png_rgba8.png jpeg_1x1.jpg; do
     if "$audit" logits --weights "$good" --image "$media/$image" --prompt 'What is this?' --out "$scratch/out/l.safetensors" \

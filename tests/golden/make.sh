@@ -18,7 +18,7 @@ environment() {
     local folder=$work/$1
     if [ ! -e "$folder/.made" ]; then
         python3 -m venv "$folder" >&2
-        "$folder/bin/pip" install -q --extra-index-url https://download.pytorch.org/whl/cpu -r "$2" >&2
+        "$folder/bin/pip" install -q -r "$2" >&2
         touch "$folder/.made"
     fi
     echo "$folder/bin/python"
