@@ -18,11 +18,6 @@ struct sums {
     float *most, *sum; /* [count] */
 };
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Scores of one row become exp(score - most); what was summed before is scaled to the new largest score.
  * Returns the factor for the row of `out`. */
 static float soften(const struct cpu_simd *simd, float *scores, float scale, int64_t count, float *most,
@@ -74,7 +69,7 @@ static void add_values(const struct cpu_state *state, const struct sums *rows, c
         return;
     }
     for (int64_t i = 0; i < rows->count; i++) { /* zero times NaN would be NaN: leave unseen keys out */
-        int64_t seen = least(count, rows->visible[i] - first);
+        int64_t seen = qvl_cpu_least(count, rows->visible[i] - first);
         if (seen > 0)
             simd->axpy(QVL_F32, v, v_stride, seen, scores + i * BLOCK, BLOCK, 1, dim, rows->out + i * dim,
                        dim);
@@ -95,7 +90,7 @@ static void many_rows_block(const struct cpu_state *state, const struct attend_k
                       (blasint)dim, 1.0f, rows->q, (blasint)dim, k, (blasint)k_stride, 0.0f, scores, BLOCK);
     for (int64_t i = 0; i < rows->count; i++) {
         float *own = scores + i * BLOCK;
-        int64_t seen = least(count, rows->visible[i] - first);
+        int64_t seen = qvl_cpu_least(count, rows->visible[i] - first);
         float factor = 1;
         if (seen > 0)
             factor = soften(simd, own, scale, seen, &rows->most[i], &rows->sum[i]);
@@ -130,7 +125,7 @@ static void few_rows(const struct cpu_simd *simd, const struct attend_keys *keys
                      float scale, int64_t first, int64_t count, float *scores)
 {
     for (int64_t row = 0, n; row < rows->count; row += n) {
-        int64_t seen = least(count, rows->visible[row] - first);
+        int64_t seen = qvl_cpu_least(count, rows->visible[row] - first);
         for (n = 1; row + n < rows->count && rows->visible[row + n] == rows->visible[row];)
             n++;
         if (seen > 0)
@@ -144,7 +139,7 @@ static void add_keys(const struct cpu_state *state, const struct attend_task *ta
 {
     const struct cpu_simd *simd = state->simd;
     for (int64_t j = task->key_first; j < task->key_end; j += BLOCK) {
-        int64_t count = least(BLOCK, task->key_end - j);
+        int64_t count = qvl_cpu_least(BLOCK, task->key_end - j);
         if (qvl_cpu_attend_is_few(rows->count))
             few_rows(simd, &task->keys, rows, scale, j, count, work);
         else

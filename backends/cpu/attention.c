@@ -1,11 +1,6 @@
 /* attention (text, over the KV cache) and vision_attention (segments of one buffer), as lists of tasks. */
 #include "attend.h"
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t ceil_div(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;
@@ -37,7 +32,7 @@ struct cut {
 static struct cut cut_segment(const struct qvl_segment *segment, int64_t length, int64_t group)
 {
     struct cut cut = {.parts = 1};
-    cut.rows = least(segment->count, group < ATTEND_ROWS ? ATTEND_ROWS / group : 1);
+    cut.rows = qvl_cpu_least(segment->count, group < ATTEND_ROWS ? ATTEND_ROWS / group : 1);
     cut.blocks = ceil_div(segment->count, cut.rows);
     if (qvl_cpu_attend_is_few(segment->count * group) && length > ATTEND_SPLIT)
         cut.parts = ceil_div(length, ATTEND_SPLIT);
@@ -63,13 +58,13 @@ static struct attend_task *segment_tasks(const struct qvl_attention_args *args,
                                                   .dtype = cache->dtype,
                                                   .k_stride = cache->row,
                                                   .v_stride = cache->row};
-                task->rows = least(cut.rows, segment->count - row);
+                task->rows = qvl_cpu_least(cut.rows, segment->count - row);
                 task->step = 1;
                 task->visible = length - segment->count + row + 1;
                 task->key_first = p * ATTEND_SPLIT;
                 task->key_end = task->visible + task->rows - 1;
                 if (cut.parts > 1) {
-                    task->key_end = least(task->key_end, (p + 1) * ATTEND_SPLIT);
+                    task->key_end = qvl_cpu_least(task->key_end, (p + 1) * ATTEND_SPLIT);
                     task->part = *part;
                     *part += qvl_cpu_attend_part(task->rows * group, cache->row);
                 }
@@ -134,7 +129,7 @@ enum qvl_status qvl_cpu_vision_attention(struct qvl_backend *backend,
                                                   .dtype = args->k.dtype,
                                                   .k_stride = args->k.stride[0],
                                                   .v_stride = args->v.stride[0]};
-                task->rows = least(ATTEND_ROWS, starts[s + 1] - first);
+                task->rows = qvl_cpu_least(ATTEND_ROWS, starts[s + 1] - first);
                 task->visible = starts[s + 1] - starts[s];
                 task->key_end = task->visible;
             }

@@ -12,16 +12,18 @@ enum qvl_cpu_isa {
     QVL_CPU_BASE = 0, /* SSE2 or NEON */
     QVL_CPU_AVX2,     /* AVX2, FMA, F16C */
     QVL_CPU_AVX512,   /* AVX-512 F, BW, DQ, VL */
+    QVL_CPU_BF16,     /* and AVX512-BF16 for products of bf16 and bf16 */
+    QVL_CPU_AMX,      /* and AMX tiles for them */
     QVL_CPU_ISA_COUNT
 };
 
-/* "base", "avx2", "avx512". */
+/* "base", "avx2", "avx512", "avx512-bf16", "amx". */
 const char *qvl_cpu_isa_name(enum qvl_cpu_isa isa);
 
-/* The widest instruction set that this machine runs. */
+/* The fastest instruction set that this machine runs. Asks Linux for the AMX state of the process. */
 enum qvl_cpu_isa qvl_cpu_isa_best(void);
 
-/* Open the backend with the widest instruction set. options may be NULL (all threads). */
+/* Open the backend with the fastest instruction set. options may be NULL (all threads). */
 qvl_backend_open_fn qvl_cpu_open;
 
 /* Open it with the kernels of a given instruction set, so that each variant can be tested and timed by name.

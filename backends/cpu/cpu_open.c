@@ -6,7 +6,7 @@
 
 const char *qvl_cpu_isa_name(enum qvl_cpu_isa isa)
 {
-    static const char *const names[QVL_CPU_ISA_COUNT] = {"base", "avx2", "avx512"};
+    static const char *const names[QVL_CPU_ISA_COUNT] = {"base", "avx2", "avx512", "avx512-bf16", "amx"};
     return (unsigned)isa < QVL_CPU_ISA_COUNT ? names[isa] : "?";
 }
 
@@ -15,6 +15,8 @@ static bool machine_runs(enum qvl_cpu_isa isa)
 #if defined(__x86_64__)
     __builtin_cpu_init();
     switch (isa) {
+    case QVL_CPU_AMX: return qvl_cpu_bf16_amx() && machine_runs(QVL_CPU_BF16);
+    case QVL_CPU_BF16: return qvl_cpu_bf16_avx512() && machine_runs(QVL_CPU_AVX512);
     case QVL_CPU_AVX512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
@@ -28,10 +30,20 @@ static bool machine_runs(enum qvl_cpu_isa isa)
 #endif
 }
 
+/* vdpbf16ps of Intel's cores does half the arithmetic of their float32 multiply-adds (docs/KERNELS.md). */
+static bool worth_using(enum qvl_cpu_isa isa)
+{
+#if defined(__x86_64__)
+    return isa != QVL_CPU_BF16 || !__builtin_cpu_is("intel");
+#else
+    return isa == QVL_CPU_BASE;
+#endif
+}
+
 enum qvl_cpu_isa qvl_cpu_isa_best(void)
 {
     enum qvl_cpu_isa isa = QVL_CPU_ISA_COUNT - 1;
-    while (isa > QVL_CPU_BASE && !machine_runs(isa))
+    while (isa > QVL_CPU_BASE && !(machine_runs(isa) && worth_using(isa)))
         isa--;
     return isa;
 }
@@ -39,7 +51,7 @@ enum qvl_cpu_isa qvl_cpu_isa_best(void)
 const struct cpu_simd *qvl_cpu_simd(enum qvl_cpu_isa isa)
 {
 #if defined(__x86_64__)
-    if (isa == QVL_CPU_AVX512)
+    if (isa >= QVL_CPU_AVX512)
         return &qvl_cpu_simd_avx512;
     if (isa == QVL_CPU_AVX2)
         return &qvl_cpu_simd_avx2;
@@ -200,6 +212,9 @@ enum qvl_status qvl_cpu_open_isa(const struct qvl_backend_options *options, enum
     state->threads = threads ? threads : omp_get_num_procs();
     state->isa = isa;
     state->simd = qvl_cpu_simd(isa);
+    state->bf16 = isa == QVL_CPU_AMX    ? qvl_cpu_bf16_amx()
+                  : isa == QVL_CPU_BF16 ? qvl_cpu_bf16_avx512()
+                                        : NULL;
     describe(state);
     opened->struct_size = sizeof *opened;
     opened->abi = QVL_BACKEND_ABI;

@@ -4,6 +4,7 @@
 
 #include "qvl/check.h"
 
+#include "bf16.h"
 #include "blas.h"
 #include "simd.h"
 
@@ -35,6 +36,7 @@ struct cpu_state {
     int threads;
     enum qvl_cpu_isa isa;
     const struct cpu_simd *simd; /* borrowed, static */
+    const struct cpu_bf16 *bf16; /* borrowed, static; NULL without bf16 instructions */
     struct cpu_blas blas;
     struct cpu_scratch scratch;
     char description[256];
@@ -73,6 +75,11 @@ int64_t qvl_cpu_machine_bytes(void);
 static inline int qvl_cpu_team(const struct cpu_state *state, int64_t work)
 {
     return work < (1 << 15) ? 1 : state->threads;
+}
+
+static inline int64_t qvl_cpu_least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 /* Inside an OpenMP region: let OpenBLAS calls of this thread run on this thread alone. Every region that

@@ -2,9 +2,10 @@
  *
  * Few rows (decode): our own dot products over the weight in its storage type, which is read once, so the
  * speed is that of memory. Many rows: OpenBLAS sgemm on blocks; weights (and rows) of 16-bit types are
- * widened block by block into memory that fits the second-level cache. Blocks have fixed sizes, each is one
+ * widened block by block into memory that fits the second-level cache, unless the CPU multiplies bf16 itself
+ * (gemm_bf16.c). Blocks have fixed sizes, each is one
  * task, and sgemm runs on the calling thread only, so the result does not depend on the number of threads. */
-#include "cpu_state.h"
+#include "gemm.h"
 
 #define FEW_ROWS 16      /* up to here the product is bound by reading the weight */
 #define GEMV_OUT 64      /* outputs of one task of a few-row product */
@@ -13,29 +14,13 @@
 #define BLOCK_OUT 256    /* outputs in a block */
 #define BLOCK_IN 512     /* inputs of a widened block: 512 KiB of weight */
 
-static inline int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* What the tasks of one product share. */
-struct product {
-    const struct cpu_state *state;
-    const struct qvl_tensor *x, *y;
-    const struct cpu_matrix *weight;
-    const float *bias; /* float32 copy, or NULL */
-    const float *rows; /* x as float32 */
-    int64_t rows_stride;
-};
-
-static const char *weight_at(const struct cpu_matrix *weight, int64_t out, int64_t in)
+const char *qvl_cpu_weight_at(const struct cpu_matrix *weight, int64_t out, int64_t in)
 {
     int64_t index = weight->input_first ? in * weight->out + out : out * weight->in + in;
     return (const char *)weight->data + index * (int64_t)qvl_dtype_bytes(weight->dtype);
 }
 
-/* Add the bias to `count` sums and store them in row `row` of y from column `first` on. */
-static void finish_row(const struct product *product, float *sums, int64_t row, int64_t first, int64_t count)
+void qvl_cpu_finish_row(const struct product *product, float *sums, int64_t row, int64_t first, int64_t count)
 {
     enum qvl_dtype dtype = product->y->dtype;
     char *to = qvl_cpu_at(product->y, row) + first * (int64_t)qvl_dtype_bytes(dtype);
@@ -46,7 +31,7 @@ static void finish_row(const struct product *product, float *sums, int64_t row, 
         product->state->simd->store(dtype, sums, to, count);
 }
 
-static int product_team(const struct product *product)
+int qvl_cpu_product_team(const struct product *product)
 {
     const struct cpu_matrix *weight = product->weight;
     return qvl_cpu_team(product->state, product->x->shape[0] * weight->out * weight->in / CPU_MAC);
@@ -60,23 +45,23 @@ static void few_rows_task(const struct product *product, int64_t first, int64_t 
     int64_t n = product->x->shape[0];
     if (weight->input_first) {
         memset(sums, 0, sizeof sums);
-        simd->axpy(weight->dtype, weight_at(weight, first, 0), weight->out, weight->in, product->rows,
+        simd->axpy(weight->dtype, qvl_cpu_weight_at(weight, first, 0), weight->out, weight->in, product->rows,
                    product->rows_stride, n, count, sums[0], GEMV_COLUMNS);
     } else {
-        simd->dot(weight->dtype, weight_at(weight, first, 0), weight->in, count, product->rows,
+        simd->dot(weight->dtype, qvl_cpu_weight_at(weight, first, 0), weight->in, count, product->rows,
                   product->rows_stride, n, weight->in, sums[0], GEMV_COLUMNS);
     }
     for (int64_t i = 0; i < n; i++)
-        finish_row(product, sums[i], i, first, count);
+        qvl_cpu_finish_row(product, sums[i], i, first, count);
 }
 
 static void few_rows(const struct product *product)
 {
     int64_t out = product->weight->out;
     int64_t step = product->weight->input_first ? GEMV_COLUMNS : GEMV_OUT;
-#pragma omp parallel for num_threads(product_team(product)) schedule(dynamic)
+#pragma omp parallel for num_threads(qvl_cpu_product_team(product)) schedule(dynamic)
     for (int64_t first = 0; first < out; first += step)
-        few_rows_task(product, first, least(step, out - first));
+        few_rows_task(product, first, qvl_cpu_least(step, out - first));
 }
 
 /* C = X W^T (accumulated when `beta` is 1), W as stored or widened, its leading dimension `w_stride`. */
@@ -96,27 +81,29 @@ static void widen_block(const struct product *product, int64_t first, int64_t ou
     const struct cpu_matrix *weight = product->weight;
     if (weight->input_first)
         for (int64_t k = 0; k < in; k++)
-            product->state->simd->load(weight->dtype, weight_at(weight, first, in0 + k), to + k * out, out);
+            product->state->simd->load(weight->dtype, qvl_cpu_weight_at(weight, first, in0 + k), to + k * out,
+                                       out);
     else
         for (int64_t o = 0; o < out; o++)
-            product->state->simd->load(weight->dtype, weight_at(weight, first + o, in0), to + o * in, in);
+            product->state->simd->load(weight->dtype, qvl_cpu_weight_at(weight, first + o, in0), to + o * in,
+                                       in);
 }
 
-/* Sums of rows row0 .. row0+rows) and outputs first .. first+out) into `sums`. */
-static void block_sums(const struct product *product, int64_t row0, int64_t rows, int64_t first, int64_t out,
-                       float *wide, float *sums, int64_t sums_stride)
+/* Sums of `rows` widened rows and outputs first .. first+out) into `sums`. */
+static void block_sums(const struct product *product, int64_t rows, int64_t first, int64_t out, float *wide,
+                       float *sums, int64_t sums_stride)
 {
     const struct cpu_matrix *weight = product->weight;
-    const float *x = product->rows + row0 * product->rows_stride;
+    const float *x = product->rows;
     if (weight->dtype == QVL_F32) {
         multiply_block(&product->state->blas, rows, out, weight->in, x, product->rows_stride,
-                       (const float *)(const void *)weight_at(weight, first, 0),
+                       (const float *)(const void *)qvl_cpu_weight_at(weight, first, 0),
                        weight->input_first ? weight->out : weight->in, weight->input_first, 0, sums,
                        sums_stride);
         return;
     }
     for (int64_t in0 = 0; in0 < weight->in; in0 += BLOCK_IN) {
-        int64_t in = least(BLOCK_IN, weight->in - in0);
+        int64_t in = qvl_cpu_least(BLOCK_IN, weight->in - in0);
         widen_block(product, first, out, in0, in, wide);
         multiply_block(&product->state->blas, rows, out, in, x + in0, product->rows_stride, wide,
                        weight->input_first ? out : in, weight->input_first, in0 > 0, sums, sums_stride);
@@ -137,11 +124,11 @@ static void many_rows_task(const struct product *product, int64_t row0, int64_t 
     bool direct = sums_in_place(y);
     float *to = direct ? (float *)(void *)qvl_cpu_at(y, row0) + first : sums;
     int64_t stride = direct ? y->stride[0] : out;
-    block_sums(product, 0, rows, first, out, wide, to, stride);
+    block_sums(product, rows, first, out, wide, to, stride);
     if (direct && !product->bias)
         return;
     for (int64_t i = 0; i < rows; i++)
-        finish_row(product, to + i * stride, row0 + i, first, out);
+        qvl_cpu_finish_row(product, to + i * stride, row0 + i, first, out);
 }
 
 /* Rows are used where they lie when they are float32 and OpenBLAS can express their stride. */
@@ -171,7 +158,7 @@ static enum qvl_status many_rows(struct cpu_state *state, struct product *produc
 {
     const struct cpu_matrix *weight = product->weight;
     int64_t n = product->x->shape[0];
-    int64_t block = least(n, BLOCK_ROWS);
+    int64_t block = qvl_cpu_least(n, BLOCK_ROWS);
     int64_t wide_count = weight->dtype == QVL_F32 ? 0 : BLOCK_OUT * BLOCK_IN;
     int64_t sums_count = sums_in_place(product->y) ? 0 : block * BLOCK_OUT;
     int64_t each = wide_count + sums_count;
@@ -180,16 +167,16 @@ static enum qvl_status many_rows(struct cpu_state *state, struct product *produc
         CPU_SCRATCH(state, rows, block * weight->in * 4, error);
     CPU_SCRATCH(state, own, each * 4 * state->threads, error);
     for (int64_t row0 = 0; row0 < n; row0 += block) {
-        int64_t count = least(block, n - row0);
+        int64_t count = qvl_cpu_least(block, n - row0);
         widen_rows(product, row0, count, rows);
-#pragma omp parallel num_threads(product_team(product))
+#pragma omp parallel num_threads(qvl_cpu_product_team(product))
         {
             float *wide = own + each * qvl_cpu_thread();
             qvl_cpu_single_blas();
 #pragma omp for schedule(dynamic)
             for (int64_t first = 0; first < weight->out; first += BLOCK_OUT)
-                many_rows_task(product, row0, count, first, least(BLOCK_OUT, weight->out - first), wide,
-                               wide + wide_count);
+                many_rows_task(product, row0, count, first, qvl_cpu_least(BLOCK_OUT, weight->out - first),
+                               wide, wide + wide_count);
         }
     }
     return QVL_OK;
@@ -208,7 +195,8 @@ static enum qvl_status run(struct cpu_state *state, struct product *product, con
         product->bias = copy;
     }
     if (n > FEW_ROWS)
-        return many_rows(state, product, error);
+        return qvl_cpu_gemm_bf16_fits(product) ? qvl_cpu_gemm_bf16(state, product, error)
+                                               : many_rows(state, product, error);
     if (!rows_in_place(product->x))
         CPU_SCRATCH(state, rows, n * weight->in * 4, error);
     widen_rows(product, 0, n, rows);

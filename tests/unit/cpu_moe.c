@@ -130,14 +130,14 @@ static void expert_mlps(void **state)
         }
 }
 
-/* An input-first weight wider than the columns of one task (512), and more inputs than a widened block (512).
+/* An input-first weight wider than the columns of one task (256), and more inputs than a widened block (512).
  */
 static void wide_experts(void **state)
 {
     struct test_backends *backends = *state;
     test_seed(43);
     for (int t = 0; t < 2; t++)
-        for (int64_t n = 2; n <= 6; n += 4) {
+        for (int64_t n = 2; n <= 20; n += 18) {
             enum { HIDDEN = 530, INNER = 310 };
             enum qvl_dtype dtype = test_dtypes[t];
             struct test_tensor x = test_random(dtype, 2, (int64_t[]){n, HIDDEN}, 0, 1.0);
@@ -145,7 +145,7 @@ static void wide_experts(void **state)
             struct test_tensor down = test_random(dtype, 3, (int64_t[]){1, INNER, HIDDEN}, 0, 0.05);
             struct test_tensor y = test_tensor(dtype, 3, (int64_t[]){n, 1, HIDDEN}, 0);
             struct test_expected expected = test_expect(n * HIDDEN);
-            int32_t chosen[6] = {0};
+            int32_t chosen[20] = {0};
             struct qvl_moe_experts_args args = {.x = x.view,
                                                 .chosen = qvl_tensor_2d(chosen, QVL_I32, n, 1),
                                                 .y = y.view,

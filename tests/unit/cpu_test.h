@@ -194,7 +194,7 @@ static inline double test_compare(const char *what, const struct test_tensor *go
 }
 
 /* Every instruction set that this machine runs, with one and with two threads. */
-#define TEST_BACKENDS 6
+#define TEST_BACKENDS (2 * QVL_CPU_ISA_COUNT)
 
 struct test_backends {
     struct qvl_backend *ref;
@@ -208,13 +208,16 @@ static inline int test_open(void **state)
     memset(&backends, 0, sizeof backends);
     if (qvl_ref_open(NULL, &backends.ref, NULL) != QVL_OK)
         return -1;
-    for (int isa = 0; isa <= (int)qvl_cpu_isa_best(); isa++)
+    for (int isa = 0; isa < QVL_CPU_ISA_COUNT; isa++)
         for (int threads = 1; threads <= 2; threads++) {
             struct qvl_backend_options options = {.threads = threads};
-            if (qvl_cpu_open_isa(&options, (enum qvl_cpu_isa)isa, &backends.cpu[backends.count++], NULL) !=
-                QVL_OK)
+            struct qvl_backend **cpu = &backends.cpu[backends.count];
+            enum qvl_status status = qvl_cpu_open_isa(&options, (enum qvl_cpu_isa)isa, cpu, NULL);
+            if (status != QVL_OK && status != QVL_UNAVAILABLE)
                 return -1;
+            backends.count += status == QVL_OK;
         }
+    assert_true(backends.count >= 2);
     *state = &backends;
     return 0;
 }
