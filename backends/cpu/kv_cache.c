@@ -174,14 +174,14 @@ static enum qvl_status append_segment(struct cpu_state *state, const struct qvl_
     struct qvl_cache *cache = segment->cache;
     int64_t length = cache->length[args->layer];
     int64_t row_bytes = cache->row * (int64_t)qvl_dtype_bytes(cache->dtype);
-    int64_t work = 2 * segment->count * cache->kv_heads * cache->head_dim;
     if (segment->count > cache->capacity - length)
         return qvl_fail(error, QVL_NO_MEMORY,
                         "cache_append: layer %lld holds %lld of %lld rows, %lld more do not fit; create the "
                         "cache with a larger capacity",
                         (long long)args->layer, (long long)length, (long long)cache->capacity,
                         (long long)segment->count);
-#pragma omp parallel for num_threads(qvl_cpu_team(state, work)) schedule(static)
+#pragma omp parallel for num_threads(                                                                        \
+    qvl_cpu_team(state, 2 * segment->count * cache->kv_heads * cache->head_dim)) schedule(static)
     for (int64_t i = 0; i < segment->count; i++)
         for (int64_t head = 0; head < cache->kv_heads; head++) {
             int64_t at = (length + i) * row_bytes;

@@ -53,14 +53,14 @@ enum qvl_status qvl_cpu_moe_route(struct qvl_backend *backend, const struct qvl_
                                   struct qvl_error *error)
 {
     struct cpu_state *state = qvl_cpu_enter(backend);
-    int64_t n = args->logits.shape[0], experts = args->logits.shape[1], top_k = args->top_k;
+    int64_t n = args->logits.shape[0], experts = args->logits.shape[1];
     float *values;
     bool *taken;
     QVL_TRY(qvl_moe_route_check(args, error));
     QVL_TRY(qvl_cpu_no_cond(args->cond, "moe_route", error));
     CPU_SCRATCH(state, values, state->threads * 2 * experts * 4, error);
     CPU_SCRATCH(state, taken, state->threads * experts, error);
-#pragma omp parallel for num_threads(qvl_cpu_team(state, n *experts *top_k)) schedule(static)
+#pragma omp parallel for num_threads(qvl_cpu_team(state, n *experts * args->top_k)) schedule(static)
     for (int64_t i = 0; i < n; i++)
         route_row(state->simd, args, i, values + qvl_cpu_thread() * 2 * experts,
                   taken + qvl_cpu_thread() * experts);

@@ -148,15 +148,19 @@ static void mask_and_heads_by_hand(void **state)
         struct qvl_cache_append_args put = {0, kv.view, kv.view, &segment, 1};
         struct qvl_attention_args args = {
             .q = q.view, .segments = &segment, .segment_count = 1, .scale = 1, .y = y.view};
-        for (int64_t i = 0; i < 24; i++)
-            test_set(&kv, i, (double)(i / 4 % 2 * 10 + i / 8));
+        for (int64_t i = 0; i < 24; i++) {
+            const int64_t head = i / 4 % 2, key = i / 8;
+            test_set(&kv, i, (double)(head * 10 + key));
+        }
         for (int64_t i = 0; i < 48; i++)
             test_set(&q, i, 0);
         TEST_OK(cpu->ops.cache_append(cpu, &put, &error));
         segment.count = 2;
         TEST_OK(cpu->ops.attention(cpu, &args, &error));
-        for (int64_t i = 0; i < 48; i++)
-            assert_true(test_at(&y, i) == (double)(i / 4 % 6 / 3 * 10) + (i < 24 ? 0.5 : 1.0));
+        for (int64_t i = 0; i < 48; i++) {
+            const int64_t kv_head = i / 4 % 6 / 3;
+            assert_true(test_at(&y, i) == (double)(kv_head * 10) + (i < 24 ? 0.5 : 1.0));
+        }
         cpu->cache_destroy(cpu, cache);
         test_drop(&kv), test_drop(&q), test_drop(&y);
     }

@@ -121,8 +121,14 @@ static void weights_refused(void **state)
     }
 }
 
-/* Rows of a bf16 cache: [count, 2 heads, 3 lanes], value = row * 100 + head * 10 + lane (exact in bf16 below
+/* Rows of a bf16 cache: [count, 2 heads, 3 lanes], value = row * 20 + head * 10 + lane (exact in bf16 below
  * 256). */
+static double row_value(int64_t first, int64_t i)
+{
+    const int64_t row = first + i / 6, head = i / 3 % 2, lane = i % 3;
+    return (double)(row * 20 + head * 10 + lane);
+}
+
 static void put_rows(struct qvl_backend *cpu, struct qvl_cache *cache, int64_t first, int64_t count,
                      enum qvl_status expected)
 {
@@ -132,7 +138,7 @@ static void put_rows(struct qvl_backend *cpu, struct qvl_cache *cache, int64_t f
     struct qvl_cache_append_args args = {0, k.view, v.view, &segment, 1};
     struct qvl_error error = {.message = ""};
     for (int64_t i = 0; i < count * 6; i++) {
-        double value = (double)((first + i / 6) * 20 + i / 3 % 2 * 10 + i % 3);
+        double value = row_value(first, i);
         test_set(&k, i, value);
         test_set(&v, i, -value);
     }
@@ -146,7 +152,7 @@ static void check_rows(struct qvl_backend *cpu, struct qvl_cache *cache, int64_t
     uint16_t k[60], v[60];
     TEST_OK(cpu->cache_export(cpu, cache, 0, first, count, k, v, &error));
     for (int64_t i = 0; i < count * 6; i++) {
-        float value = (float)((value_of_first + i / 6) * 20 + i / 3 % 2 * 10 + i % 3);
+        double value = row_value(value_of_first, i);
         assert_true(qvl_bf16_to_f32(k[i]) == value && qvl_bf16_to_f32(v[i]) == -value);
     }
 }

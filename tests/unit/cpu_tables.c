@@ -144,11 +144,15 @@ static void corners_by_hand(void **state)
                                            .grid_count = 1,
                                            .merge = 1,
                                            .y = qvl_tensor_2d(y, QVL_F32, 28, 1)};
-        for (int i = 0; i < 49; i++)
-            table[i] = (float)(i / 7 + i % 7 * 100);
+        for (int i = 0; i < 49; i++) {
+            const int row = i / 7, column = i % 7;
+            table[i] = (float)(row + 100 * column);
+        }
         TEST_OK(backends->cpu[b]->ops.pos_interp(backends->cpu[b], &args, &error));
-        for (int i = 0; i < 28; i++)
-            assert_true(y[i] == (float)(i / 7 * 2 + i % 7 * 100));
+        for (int i = 0; i < 28; i++) {
+            const int row = i / 7, column = i % 7;
+            assert_true(y[i] == (float)(2 * row + 100 * column));
+        }
     }
 }
 

@@ -76,8 +76,9 @@ static inline int64_t test_offset(const struct qvl_tensor *tensor, int64_t eleme
 {
     int64_t offset = 0;
     for (int32_t axis = tensor->rank - 1; axis >= 0; axis--) {
-        offset += element % tensor->shape[axis] * tensor->stride[axis];
-        element /= tensor->shape[axis];
+        const int64_t extent = tensor->shape[axis] > 0 ? tensor->shape[axis] : 1;
+        offset += element % extent * tensor->stride[axis];
+        element /= extent;
     }
     return offset;
 }
@@ -93,7 +94,7 @@ static inline struct test_tensor test_tensor(enum qvl_dtype dtype, int32_t rank,
         count *= shape[axis];
     }
     made.bytes = (size_t)(count + 64) * qvl_dtype_bytes(dtype);
-    made.memory = malloc(made.bytes);
+    made.memory = malloc(made.bytes ? made.bytes : 1);
     assert_non_null(made.memory);
     memset(made.memory, 0xff, made.bytes);
     made.view.data = made.memory + 32 * qvl_dtype_bytes(dtype);
