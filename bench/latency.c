@@ -7,11 +7,13 @@
 #include <time.h>
 
 #include "base/random.h"
+#include "model/generate.h"
 
 struct work {
     struct qvl_model *model;
     const struct qvl_latency_options *options;
     float *logits;
+    int64_t prefilled;   /* tokens of the prefill under way */
     int64_t done, total; /* tokens, for the progress */
     uint64_t stream;     /* a fresh one for every sequence, so that no two runs see the same ids */
 };
@@ -74,22 +76,26 @@ static enum qvl_status start_sequence(struct work *work, int64_t context, int64_
     return status;
 }
 
+static enum qvl_status show_prefill(void *context, int64_t token, int64_t done, int64_t total,
+                                    struct qvl_error *error)
+{
+    struct work *work = context;
+    (void)token;
+    (void)total;
+    (void)error;
+    advance(work, done - work->prefilled);
+    work->prefilled = done;
+    return QVL_OK;
+}
+
 static enum qvl_status prefill(struct work *work, struct qvl_sequence *sequence, double *seconds,
                                struct qvl_error *error)
 {
-    const int64_t chunk = work->options->chunk > 0 ? work->options->chunk : QVL_DEFAULT_CHUNK;
+    const struct qvl_generate_options options = {
+        .chunk = work->options->chunk, .progress = show_prefill, .context = work};
     const double start = now();
-    while (qvl_sequence_pending(sequence) > 0) {
-        const int64_t pending = qvl_sequence_pending(sequence);
-        const int64_t count = pending < chunk ? pending : chunk;
-        const int64_t last = count - 1;
-        const struct qvl_step step = {.sequence = sequence,
-                                      .count = count,
-                                      .logit_rows = &last,
-                                      .logit_count = count == pending ? 1 : 0};
-        QVL_TRY(qvl_model_forward(work->model, &step, 1, work->logits, NULL, error));
-        advance(work, count);
-    }
+    work->prefilled = 0;
+    QVL_TRY(qvl_prefill(work->model, sequence, &options, work->logits, NULL, error));
     *seconds = now() - start;
     return QVL_OK;
 }

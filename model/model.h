@@ -73,9 +73,6 @@ enum qvl_status qvl_sequence_truncate(struct qvl_sequence *sequence, int64_t len
 enum qvl_status qvl_sequence_fork(const struct qvl_sequence *sequence, struct qvl_sequence **copy,
                                   struct qvl_error *error);
 
-/* The KV cache, for comparison through the backend's cache_export. */
-const struct qvl_cache *qvl_sequence_cache(const struct qvl_sequence *sequence);
-
 /* One sequence's part of a forward call. */
 struct qvl_step {
     struct qvl_sequence *sequence;

@@ -164,11 +164,6 @@ const struct qvl_positions *qvl_sequence_positions(const struct qvl_sequence *se
     return &sequence->positions;
 }
 
-const struct qvl_cache *qvl_sequence_cache(const struct qvl_sequence *sequence)
-{
-    return sequence->cache;
-}
-
 enum qvl_status qvl_sequence_truncate(struct qvl_sequence *sequence, int64_t length, struct qvl_error *error)
 {
     struct qvl_backend *backend = sequence->model->backend;

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/generate.h"
+
 /* The largest of a few draws underestimates the largest honest deviation; twice it covered every honest
  * variant tried (docs/NUMERICS.md). */
 #define SAFETY 2.0
@@ -13,25 +15,18 @@ static enum qvl_status run_sequence(struct qvl_model *model, struct qvl_sequence
 {
     const struct qvl_taps taps = qvl_tap_store_taps(store);
     QVL_TRY(qvl_sequence_prompt(sequence, prompt, &taps, error));
-    while (qvl_sequence_pending(sequence) > 0) {
-        const int64_t pending = qvl_sequence_pending(sequence);
-        const int64_t count = chunk > 0 && chunk < pending ? chunk : pending;
-        const int64_t last = count - 1;
-        const struct qvl_step step = {.sequence = sequence,
-                                      .count = count,
-                                      .logit_rows = &last,
-                                      .logit_count = count == pending ? 1 : 0};
-        QVL_TRY(qvl_model_forward(model, &step, 1, logits, &taps, error));
-    }
+    const struct qvl_generate_options options = {.chunk = chunk > 0 ? chunk : prompt->count};
+    QVL_TRY(qvl_prefill(model, sequence, &options, logits, &taps, error));
     const int64_t vocabulary = qvl_model_get_config(model)->text.vocab;
     return taps.wants(taps.context, "logits")
                ? taps.take(taps.context, "logits", 0, 2, (const int64_t[]){1, vocabulary}, logits, error)
                : QVL_OK;
 }
 
-enum qvl_status qvl_stage_run(const char *folder, const struct qvl_prompt *prompt,
-                              struct qvl_backend *backend, enum qvl_dtype storage, int64_t chunk,
-                              struct qvl_tap_store *store, struct qvl_error *error)
+/* One run with all wanted taps and the last token's logits (stage "logits"). */
+static enum qvl_status run_stages(const char *folder, const struct qvl_prompt *prompt,
+                                  struct qvl_backend *backend, enum qvl_dtype storage, int64_t chunk,
+                                  struct qvl_tap_store *store, struct qvl_error *error)
 {
     const struct qvl_model_options options = {.storage = storage};
     struct qvl_model *model = NULL;
@@ -59,8 +54,7 @@ static enum qvl_status open_and_run(const char *folder, const struct qvl_prompt 
     store->patterns = options->patterns;
     store->pattern_count = options->pattern_count;
     QVL_TRY(open(&backend_options, &backend, error));
-    const enum qvl_status status =
-        qvl_stage_run(folder, prompt, backend, options->storage, chunk, store, error);
+    const enum qvl_status status = run_stages(folder, prompt, backend, options->storage, chunk, store, error);
     backend->close(backend);
     return status;
 }

@@ -45,10 +45,4 @@ enum qvl_status qvl_verify_stages(const char *folder, const struct qvl_prompt *p
                                   const struct qvl_stage_options *options, struct qvl_stage_result **results,
                                   int64_t *count, struct qvl_error *error);
 
-/* One run with all wanted taps and the last token's logits (stage "logits"): what the comparison is made of.
- */
-enum qvl_status qvl_stage_run(const char *folder, const struct qvl_prompt *prompt,
-                              struct qvl_backend *backend, enum qvl_dtype storage, int64_t chunk,
-                              struct qvl_tap_store *store, struct qvl_error *error);
-
 #endif
