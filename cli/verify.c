@@ -126,7 +126,7 @@ static enum qvl_status summary_records(const struct op_summary *summaries, struc
         const struct op_summary *summary = &summaries[op];
         if (summary->cases == 0)
             continue;
-        struct qvl_record *record = qvl_record_create("op", qvl_verify_op_name(op), QVL_CASE_NONE);
+        struct qvl_record *record = qvl_record_create("op", qvl_verify_name(op), QVL_CASE_NONE);
         qvl_record_int(record, "cases", summary->cases, NULL, QVL_FROM_MEASURED);
         qvl_record_int(record, "passed", summary->passed, NULL, QVL_FROM_MEASURED);
         qvl_record_int(record, "failed", summary->failed, NULL, QVL_FROM_MEASURED);
@@ -138,8 +138,8 @@ static enum qvl_status summary_records(const struct op_summary *summaries, struc
     return QVL_OK;
 }
 
-static enum qvl_status run_cases(const struct qvl_case *cases, int64_t count, struct qvl_backend *reference,
-                                 struct qvl_backend *candidate, struct op_summary *summaries,
+static enum qvl_status run_cases(const struct qvl_case *cases, int64_t count,
+                                 const struct qvl_case_context *context, struct op_summary *summaries,
                                  struct qvl_report *report, struct qvl_error *error)
 {
     struct qvl_progress progress;
@@ -149,13 +149,14 @@ static enum qvl_status run_cases(const struct qvl_case *cases, int64_t count, st
         struct qvl_case_result result;
         char line[QVL_CASE_LINE_BYTES];
         qvl_case_print(&cases[i], line);
-        status = qvl_case_run(&cases[i], reference, candidate, &result, error);
+        status = qvl_case_run(&cases[i], context, &result, error);
         if (status != QVL_OK) {
             qvl_fail_in(error, status, line);
             break;
         }
-        add_to_summary(&summaries[cases[i].op], &result);
-        status = qvl_report_take(report, case_record(line, qvl_verify_op_name(cases[i].op), &result), error);
+        const int op = qvl_verify_op(cases[i].check);
+        add_to_summary(&summaries[op], &result);
+        status = qvl_report_take(report, case_record(line, qvl_verify_name(op), &result), error);
         qvl_progress_update(&progress, i + 1);
     }
     qvl_progress_end(&progress);
@@ -211,6 +212,7 @@ static enum qvl_status verify_ops(const struct verify_options *options, struct q
     const struct qvl_backend_options backend_options = {.threads = options->session.threads};
     struct qvl_opened_backend reference = {0};
     struct qvl_opened_backend candidate = {0};
+    struct qvl_case_context context = {.threads = options->session.threads};
     struct qvl_case *cases = NULL;
     int64_t count = 0;
     QVL_TRY(choose_cases(options, &cases, &count, error));
@@ -226,7 +228,12 @@ static enum qvl_status verify_ops(const struct verify_options *options, struct q
     if (status == QVL_OK)
         status = qvl_backend_open_named(options->session.backend, &backend_options, &candidate, error);
     if (status == QVL_OK)
-        status = run_cases(cases, count, reference.backend, candidate.backend, summaries, report, error);
+        status = qvl_backend_find(options->session.backend, &context.open, error);
+    if (status == QVL_OK) {
+        context.reference = reference.backend;
+        context.candidate = candidate.backend;
+        status = run_cases(cases, count, &context, summaries, report, error);
+    }
     if (status == QVL_OK)
         status = summary_records(summaries, report, error);
     qvl_backend_close_named(&candidate);

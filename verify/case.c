@@ -65,45 +65,45 @@ static enum qvl_status parse_pair(char *pair, struct qvl_case *parsed, unsigned 
     QVL_TRY(parse_common(pair, value, parsed, &known, error));
     if (known)
         return QVL_OK;
-    for (int i = 0; i < QVL_CASE_NUMBERS && qvl_verify_op_number(parsed->op, i); i++)
-        if (!strcmp(pair, qvl_verify_op_number(parsed->op, i))) {
+    for (int i = 0; i < QVL_CASE_NUMBERS && qvl_verify_number(parsed->check, i); i++)
+        if (!strcmp(pair, qvl_verify_number(parsed->check, i))) {
             QVL_TRY(parse_integer(pair, value, (uint64_t)LARGEST_NUMBER, &number, error));
             parsed->numbers[i] = (int64_t)number;
             *given |= 1U << i;
             return QVL_OK;
         }
     return qvl_fail(error, QVL_USAGE, "%.40s: op %s has no such number", pair,
-                    qvl_verify_op_name(parsed->op));
+                    qvl_verify_name(parsed->check));
 }
 
 enum qvl_status qvl_case_parse(const char *line, struct qvl_case *parsed, struct qvl_error *error)
 {
     char text[QVL_CASE_LINE_BYTES], *rest = NULL;
     unsigned given = 0;
-    *parsed = (struct qvl_case){.op = -1, .seed = 1};
+    *parsed = (struct qvl_case){.check = -1, .seed = 1};
     if ((size_t)snprintf(text, sizeof text, "%s", line) >= sizeof text)
         return qvl_fail(error, QVL_USAGE, "a case line has at most %d characters", QVL_CASE_LINE_BYTES - 1);
     const char *name = strtok_r(text, " \t\n", &rest);
-    for (int op = 0; name && op < qvl_verify_op_count(); op++)
-        if (!strcmp(name, qvl_verify_op_name(op)))
-            parsed->op = op;
-    if (parsed->op < 0)
+    for (int op = 0; name && op < qvl_verify_count(); op++)
+        if (!strcmp(name, qvl_verify_name(op)))
+            parsed->check = op;
+    if (parsed->check < 0)
         return qvl_fail(error, QVL_USAGE, "'%.40s' is no op; `list ops` has the names", name ? name : "");
     for (char *pair = strtok_r(NULL, " \t\n", &rest); pair; pair = strtok_r(NULL, " \t\n", &rest))
         QVL_TRY(parse_pair(pair, parsed, &given, error));
-    for (int i = 0; i < QVL_CASE_NUMBERS && qvl_verify_op_number(parsed->op, i); i++)
+    for (int i = 0; i < QVL_CASE_NUMBERS && qvl_verify_number(parsed->check, i); i++)
         if (!(given >> i & 1))
-            return qvl_fail(error, QVL_USAGE, "%s: %s is missing", qvl_verify_op_name(parsed->op),
-                            qvl_verify_op_number(parsed->op, i));
+            return qvl_fail(error, QVL_USAGE, "%s: %s is missing", qvl_verify_name(parsed->check),
+                            qvl_verify_number(parsed->check, i));
     return QVL_OK;
 }
 
 void qvl_case_print(const struct qvl_case *printed, char line[QVL_CASE_LINE_BYTES])
 {
-    size_t used = (size_t)snprintf(line, QVL_CASE_LINE_BYTES, "%s", qvl_verify_op_name(printed->op));
-    for (int i = 0; i < QVL_CASE_NUMBERS && qvl_verify_op_number(printed->op, i); i++)
+    size_t used = (size_t)snprintf(line, QVL_CASE_LINE_BYTES, "%s", qvl_verify_name(printed->check));
+    for (int i = 0; i < QVL_CASE_NUMBERS && qvl_verify_number(printed->check, i); i++)
         used += (size_t)snprintf(line + used, QVL_CASE_LINE_BYTES - used, " %s=%lld",
-                                 qvl_verify_op_number(printed->op, i), (long long)printed->numbers[i]);
+                                 qvl_verify_number(printed->check, i), (long long)printed->numbers[i]);
     snprintf(line + used, QVL_CASE_LINE_BYTES - used, " dtype=%s dist=%s seed=%llu",
              qvl_dtype_name(printed->dtype), qvl_distribution_name(printed->distribution),
              (unsigned long long)printed->seed);

@@ -2,7 +2,7 @@
  * Every dimension of a case differs from the others where the op allows it. */
 #include <stdlib.h>
 
-#include "verify/verify.h"
+#include "verify/probe.h"
 
 static const char *const patterns[] = {
     "patch_embed rows=0,1,67 in=24 out=7 bias=0,1",
@@ -108,7 +108,8 @@ static bool wanted(const struct qvl_case_filter *filter, const struct qvl_case *
     char line[QVL_CASE_LINE_BYTES];
     if (!filter)
         return true;
-    if (filter->op && strcmp(filter->op, qvl_verify_op_name(candidate->op)) != 0)
+    if (filter->op && strcmp(filter->op, qvl_verify_name(candidate->check)) != 0 &&
+        strcmp(filter->op, qvl_verify_name(qvl_verify_op(candidate->check))) != 0)
         return false;
     if (filter->has_dtype && filter->dtype != candidate->dtype)
         return false;
@@ -157,17 +158,25 @@ static enum qvl_status expand(struct list *list, const char *pattern, struct qvl
     return QVL_OK;
 }
 
+/* A pattern without dtype= stands for all three storage types. */
+static enum qvl_status add_pattern(struct list *list, const char *pattern, struct qvl_error *error)
+{
+    char line[QVL_CASE_LINE_BYTES];
+    snprintf(line, sizeof line, "%s%s", pattern, strstr(pattern, "dtype=") ? "" : " dtype=f32,bf16,f16");
+    return expand(list, line, error);
+}
+
 enum qvl_status qvl_cases(const struct qvl_case_filter *filter, struct qvl_case **cases, int64_t *count,
                           struct qvl_error *error)
 {
     struct list list = {.filter = filter};
     enum qvl_status status = QVL_OK;
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns && status == QVL_OK; i++) {
-        char line[QVL_CASE_LINE_BYTES];
-        snprintf(line, sizeof line, "%s%s", patterns[i],
-                 strstr(patterns[i], "dtype=") ? "" : " dtype=f32,bf16,f16");
-        status = expand(&list, line, error);
-    }
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns && status == QVL_OK; i++)
+        status = add_pattern(&list, patterns[i], error);
+    for (int check = qvl_verify_op_count(); check < qvl_verify_count() && status == QVL_OK; check++)
+        for (const char *const *pattern = qvl_probe_of(check)->patterns; *pattern && status == QVL_OK;
+             pattern++)
+            status = add_pattern(&list, *pattern, error);
     if (status != QVL_OK) {
         free(list.cases);
         list = (struct list){.cases = NULL};

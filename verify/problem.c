@@ -9,9 +9,9 @@
 
 int64_t qvl_number(const struct qvl_problem *problem, const char *name)
 {
-    const int op = problem->chosen->op;
-    for (int i = 0; i < QVL_CASE_NUMBERS && qvl_verify_op_number(op, i); i++)
-        if (!strcmp(qvl_verify_op_number(op, i), name))
+    const int op = problem->chosen->check;
+    for (int i = 0; i < QVL_CASE_NUMBERS && qvl_verify_number(op, i); i++)
+        if (!strcmp(qvl_verify_number(op, i), name))
             return problem->chosen->numbers[i];
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "verify/compare.h"
 #include "verify/op.h"
+#include "verify/probe.h"
 
 static const struct qvl_verify_op *const ops[] = {
 #define ENTRY(name) &qvl_verify_##name,
@@ -15,19 +16,55 @@ static const char *const op_names[] = {
 #undef ENTRY
 };
 
+enum { OPS = sizeof ops / sizeof *ops };
+
+/* A NULL ends the list. */
+static const struct qvl_probe *const probes[] = {
+#define ENTRY(name) &qvl_probe_##name,
+    QVL_PROBES(ENTRY)
+#undef ENTRY
+        NULL,
+};
+
+enum { PROBES = sizeof probes / sizeof *probes - 1 };
+
 int qvl_verify_op_count(void)
 {
-    return (int)(sizeof op_names / sizeof op_names[0]);
+    return OPS;
 }
 
-const char *qvl_verify_op_name(int op)
+int qvl_verify_count(void)
 {
-    return op >= 0 && op < qvl_verify_op_count() ? op_names[op] : NULL;
+    return OPS + PROBES;
 }
 
-const char *qvl_verify_op_number(int op, int number)
+const struct qvl_probe *qvl_probe_of(int check)
 {
-    return number >= 0 && number < QVL_CASE_NUMBERS ? ops[op]->numbers[number] : NULL;
+    return check >= OPS && check < OPS + PROBES ? probes[check - OPS] : NULL;
+}
+
+const char *qvl_verify_name(int check)
+{
+    const struct qvl_probe *probe = qvl_probe_of(check);
+    return probe ? probe->name : check >= 0 && check < OPS ? op_names[check] : NULL;
+}
+
+const char *qvl_verify_number(int check, int number)
+{
+    const struct qvl_probe *probe = qvl_probe_of(check);
+    const char *const *numbers = probe ? probe->numbers : ops[check]->numbers;
+    return number >= 0 && number < QVL_CASE_NUMBERS ? numbers[number] : NULL;
+}
+
+int qvl_verify_op(int check)
+{
+    const struct qvl_probe *probe = qvl_probe_of(check);
+    int op = 0;
+    if (!probe)
+        return check;
+    while (op < OPS - 1 && strcmp(op_names[op], probe->op) != 0)
+        op++;
+    return op;
 }
 
 /* Whether the backend's table has the entry. */
@@ -173,30 +210,37 @@ static enum qvl_status run_case(struct run *run, struct qvl_error *error)
     return QVL_OK;
 }
 
-enum qvl_status qvl_case_run(const struct qvl_case *chosen, struct qvl_backend *reference,
-                             struct qvl_backend *candidate, struct qvl_case_result *result,
-                             struct qvl_error *error)
+static enum qvl_status run_op(const struct qvl_case *chosen, const struct qvl_case_context *context,
+                              struct qvl_case_result *result, struct qvl_error *error)
 {
-    char line[QVL_CASE_LINE_BYTES];
-    struct run run = {.op = ops[chosen->op], .problem = {.chosen = chosen}, .result = result};
-    enum qvl_status status;
-    *result = (struct qvl_case_result){.status = QVL_CASE_UNSUPPORTED};
-    qvl_case_print(chosen, line);
-    snprintf(result->repro, sizeof result->repro, "qvl-audit verify --backend %s --case '%s'",
-             candidate->name, line);
-    if (!has_entry(candidate, chosen->op)) {
-        snprintf(result->message, sizeof result->message, "the table has no entry %s",
-                 qvl_verify_op_name(chosen->op));
-        return QVL_OK;
-    }
-    run.reference.backend = reference;
-    run.candidate.backend = candidate;
+    struct run run = {.op = ops[chosen->check], .problem = {.chosen = chosen}, .result = result};
+    run.reference.backend = context->reference;
+    run.candidate.backend = context->candidate;
     run.reference.problem = run.candidate.problem = &run.problem;
-    run.reference.widen = run.op->widens && run.op->widens(chosen, candidate);
-    set_units(&run, &candidate->math);
-    status = run_case(&run, error);
+    run.reference.widen = run.op->widens && run.op->widens(chosen, context->candidate);
+    set_units(&run, &context->candidate->math);
+    const enum qvl_status status = run_case(&run, error);
     qvl_side_close(&run.reference);
     qvl_side_close(&run.candidate);
     qvl_problem_free(&run.problem);
+    return status;
+}
+
+enum qvl_status qvl_case_run(const struct qvl_case *chosen, const struct qvl_case_context *context,
+                             struct qvl_case_result *result, struct qvl_error *error)
+{
+    const struct qvl_probe *probe = qvl_probe_of(chosen->check);
+    const int op = qvl_verify_op(chosen->check);
+    char line[QVL_CASE_LINE_BYTES];
+    *result = (struct qvl_case_result){.status = QVL_CASE_UNSUPPORTED};
+    qvl_case_print(chosen, line);
+    snprintf(result->repro, sizeof result->repro, "qvl-audit verify --backend %s --case '%s'",
+             context->candidate->name, line);
+    if (!has_entry(context->candidate, op)) {
+        snprintf(result->message, sizeof result->message, "the table has no entry %s", op_names[op]);
+        return QVL_OK;
+    }
+    const enum qvl_status status =
+        probe ? probe->run(chosen, context, result, error) : run_op(chosen, context, result, error);
     return status == QVL_OK ? QVL_OK : qvl_fail_in(error, status, line);
 }

@@ -1,9 +1,9 @@
 /* Op verification: every entry of a backend's table against the reference, case by case.
  *
  * A case is one line of text, "rms_norm rows=5 heads=0 dim=37 pad=3 inplace=0 dtype=bf16 dist=normal seed=1":
- * an op, its integers, a storage type, a distribution of the inputs and a seed. Inputs follow from the line
- * alone. Outputs are poisoned with NaN and stand between guard zones; inputs must be unchanged after the
- * call. An element passes when |y - value| <= bound + half a spacing of its type, where `value` is the
+ * an op or a probe, its integers, a storage type, a distribution of the inputs and a seed. Inputs follow from
+ * the line alone. Outputs are poisoned with NaN and stand between guard zones; inputs must be unchanged after
+ * the call. An element passes when |y - value| <= bound + half a spacing of its type, where `value` is the
  * reference before its last rounding and `bound` its running error analysis (qvl/ops.h, docs/NUMERICS.md);
  * NaN and infinities must match in kind and place. The library prints nothing. */
 #ifndef QVL_VERIFY_VERIFY_H
@@ -29,18 +29,22 @@ enum qvl_distribution {
 };
 
 struct qvl_case {
-    int op; /* 0 .. qvl_verify_op_count() - 1 */
+    int check; /* 0 .. qvl_verify_count() - 1 */
     enum qvl_dtype dtype;
     enum qvl_distribution distribution;
     uint64_t seed;
-    int64_t numbers[QVL_CASE_NUMBERS]; /* in the order of qvl_verify_op_number */
+    int64_t numbers[QVL_CASE_NUMBERS]; /* in the order of qvl_verify_number */
 };
 
 /* ---- What there is ---- */
 
+/* Checks are numbered: first the entries of the op table, one call against the reference each, then the
+ * probes, which judge an entry by several calls or without a reference (verify/probe.h). */
 int qvl_verify_op_count(void);
-const char *qvl_verify_op_name(int op);               /* as in the op table */
-const char *qvl_verify_op_number(int op, int number); /* name of a number, NULL after the last */
+int qvl_verify_count(void);
+const char *qvl_verify_name(int check);               /* of the entry or the probe; NULL beyond the last */
+const char *qvl_verify_number(int check, int number); /* name of a number, NULL after the last */
+int qvl_verify_op(int check);                         /* the entry that it exercises */
 const char *qvl_distribution_name(enum qvl_distribution distribution);
 
 /* ---- Cases as text ---- */
@@ -52,7 +56,7 @@ enum qvl_status qvl_case_parse(const char *line, struct qvl_case *parsed, struct
 void qvl_case_print(const struct qvl_case *printed, char line[QVL_CASE_LINE_BYTES]);
 
 struct qvl_case_filter {
-    const char *op;   /* NULL: all */
+    const char *op;   /* an entry, with the probes that exercise it, or one probe; NULL: all */
     const char *text; /* only cases whose line contains this; NULL: all */
     bool has_dtype;
     enum qvl_dtype dtype;
@@ -82,11 +86,19 @@ struct qvl_case_result {
     char repro[512];                 /* the command that repeats the case */
 };
 
+/* Who is verified. */
+struct qvl_case_context {
+    struct qvl_backend *reference;
+    struct qvl_backend *candidate;
+    qvl_backend_open_fn *open; /* opens the candidate again with other options; NULL: probes that need that
+                                  are SKIPPED */
+    int threads;               /* the candidate was opened with */
+};
+
 /* Run one case on both backends. The result says what became of the candidate; an error is returned only when
  * the case cannot be judged: QVL_USAGE for numbers that no op accepts, QVL_NO_MEMORY, or a failure of the
  * reference. */
-enum qvl_status qvl_case_run(const struct qvl_case *chosen, struct qvl_backend *reference,
-                             struct qvl_backend *candidate, struct qvl_case_result *result,
-                             struct qvl_error *error);
+enum qvl_status qvl_case_run(const struct qvl_case *chosen, const struct qvl_case_context *context,
+                             struct qvl_case_result *result, struct qvl_error *error);
 
 #endif

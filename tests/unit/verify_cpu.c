@@ -24,9 +24,11 @@ static void passes_every_case(void **state)
     assert_int_equal(qvl_cpu_open(&(struct qvl_backend_options){.threads = 2}, &cpu, &error), QVL_OK);
     assert_int_equal(qvl_cases(&filter, &cases, &count, &error), QVL_OK);
     assert_true(count > 1000);
+    const struct qvl_case_context context = {
+        .reference = ref, .candidate = cpu, .open = qvl_cpu_open, .threads = 2};
     for (int64_t i = 0; i < count; i++) {
         struct qvl_case_result result;
-        if (qvl_case_run(&cases[i], ref, cpu, &result, &error) != QVL_OK)
+        if (qvl_case_run(&cases[i], &context, &result, &error) != QVL_OK)
             fail_msg("%s", error.message);
         if (result.status != QVL_CASE_PASSED)
             fail_msg("%s: %s: %s", qvl_case_status_name(result.status), result.repro, result.message);

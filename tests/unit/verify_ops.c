@@ -12,12 +12,16 @@
 
 static struct qvl_backend *good;
 static struct qvl_backend mutant; /* a copy of `good` with one entry replaced */
+static struct qvl_case_context context = {.candidate = &mutant};
 
 static int open_backends(void **state)
 {
     struct qvl_error error;
     (void)state;
-    return qvl_ref_open(NULL, &good, &error) == QVL_OK ? 0 : -1;
+    if (qvl_ref_open(NULL, &good, &error) != QVL_OK)
+        return -1;
+    context.reference = good;
+    return 0;
 }
 
 static int close_backends(void **state)
@@ -41,7 +45,7 @@ static void run_cases(const struct qvl_case_filter *filter)
         fail_msg("%s", error.message);
     for (int64_t i = 0; i < count; i++) {
         struct qvl_case_result result;
-        if (qvl_case_run(&cases[i], good, &mutant, &result, &error) != QVL_OK)
+        if (qvl_case_run(&cases[i], &context, &result, &error) != QVL_OK)
             fail_msg("%s", error.message);
         count_of_status[result.status]++;
         if (result.status != QVL_CASE_PASSED && !told) {
@@ -439,7 +443,7 @@ static void locates_the_worst_element(void **state)
     assert_int_equal(qvl_case_parse("layer_norm rows=17 dim=5 pad=1 inplace=0 dtype=bf16 dist=normal seed=9",
                                     &chosen, &error),
                      QVL_OK);
-    assert_int_equal(qvl_case_run(&chosen, good, &mutant, &result, &error), QVL_OK);
+    assert_int_equal(qvl_case_run(&chosen, &context, &result, &error), QVL_OK);
     assert_int_equal(result.status, QVL_CASE_FAILED);
     assert_string_equal(result.operand, "y");
     assert_int_equal(result.rank, 2);
@@ -467,7 +471,7 @@ static void reads_and_lists_cases(void **state)
         assert_int_equal(qvl_case_parse(line, &parsed, &error), QVL_OK);
         qvl_case_print(&parsed, again);
         assert_string_equal(line, again);
-        seen[cases[i].op]++;
+        seen[cases[i].check]++;
     }
     free(cases);
     for (int op = 0; op < qvl_verify_op_count(); op++)
@@ -524,9 +528,9 @@ static void refuses_impossible_cases(void **state)
         struct qvl_case parsed;
         struct qvl_case_result result;
         assert_int_equal(qvl_case_parse(lines[i], &parsed, &error), QVL_OK);
-        const enum qvl_status status = qvl_case_run(&parsed, good, &mutant, &result, &error);
+        const enum qvl_status status = qvl_case_run(&parsed, &context, &result, &error);
         assert_true(status == QVL_USAGE || status == QVL_NO_MEMORY);
-        assert_non_null(strstr(error.message, qvl_verify_op_name(parsed.op)));
+        assert_non_null(strstr(error.message, qvl_verify_name(parsed.check)));
     }
 }
 
