@@ -75,8 +75,8 @@ enum qvl_status qvl_verb_verify(int argc, char **argv, struct qvl_error *error)
     qvl_session_defaults(&options.session);
     options.session.weights_optional = options.session.prompt_optional = true;
     QVL_TRY(qvl_output_parse(&parser, argc, argv, &options, &output, error));
-    enum qvl_status status = options.session.weights ? qvl_verify_stages(&options, &report, error)
-                                                     : qvl_verify_ops(&options, &report, error);
+    enum qvl_status status = options.session.weights ? qvl_verb_verify_stages(&options, &report, error)
+                                                     : qvl_verb_verify_ops(&options, &report, error);
     if (status == QVL_OK && !options.list) {
         status = qvl_output_write_chosen(&output, &report, options.all ? NULL : is_brief, error);
         if (status == QVL_OK)

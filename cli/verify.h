@@ -13,11 +13,11 @@ struct qvl_verify_options {
 };
 
 /* The entries of the backend's op table, case by case, into the report; with --list only print the cases. */
-QVL_MUST_USE enum qvl_status qvl_verify_ops(const struct qvl_verify_options *options,
-                                            struct qvl_report *report, struct qvl_error *error);
+QVL_MUST_USE enum qvl_status qvl_verb_verify_ops(const struct qvl_verify_options *options,
+                                                 struct qvl_report *report, struct qvl_error *error);
 
 /* Every stage of the checkpoint on a prompt, into the report. */
-QVL_MUST_USE enum qvl_status qvl_verify_stages(const struct qvl_verify_options *options,
-                                               struct qvl_report *report, struct qvl_error *error);
+QVL_MUST_USE enum qvl_status qvl_verb_verify_stages(const struct qvl_verify_options *options,
+                                                    struct qvl_report *report, struct qvl_error *error);
 
 #endif

@@ -142,8 +142,8 @@ static enum qvl_status list_cases(const struct qvl_case *cases, int64_t count, s
     return QVL_OK;
 }
 
-enum qvl_status qvl_verify_ops(const struct qvl_verify_options *options, struct qvl_report *report,
-                               struct qvl_error *error)
+enum qvl_status qvl_verb_verify_ops(const struct qvl_verify_options *options, struct qvl_report *report,
+                                    struct qvl_error *error)
 {
     const struct qvl_backend_options backend_options = {.threads = options->session.threads};
     struct qvl_opened_backend reference = {0};

@@ -24,8 +24,8 @@ static enum qvl_status make_prompt(const struct qvl_verify_options *options, str
                                      error);
 }
 
-enum qvl_status qvl_verify_stages(const struct qvl_verify_options *options, struct qvl_report *report,
-                                  struct qvl_error *error)
+enum qvl_status qvl_verb_verify_stages(const struct qvl_verify_options *options, struct qvl_report *report,
+                                       struct qvl_error *error)
 {
     struct qvl_session session = {.options = &options->session};
     struct qvl_model_config config;
