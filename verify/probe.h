@@ -8,7 +8,8 @@
 struct qvl_probe {
     const char *name;
     const char *op;                            /* the entry that it exercises, for filters and coverage */
-    const char *numbers[QVL_CASE_NUMBERS + 1]; /* names of the case's integers, NULL after the last */
+    const char *numbers[QVL_CASE_NUMBERS + 1]; /* names of the case's integers, NULL after the last; none:
+                                                  those of the entry */
     const char *const *patterns; /* its built-in cases, NULL after the last (verify/case_list.c) */
 
     /* Judge the candidate. `result` comes zeroed but for status (UNSUPPORTED) and repro. Errors as

@@ -82,8 +82,11 @@ struct qvl_case_result {
     int32_t rank;
     int64_t index[QVL_MAX_RANK];     /* of the worst element */
     double expected, got, tolerance; /* at the worst element */
-    char message[512];               /* why it did not pass; empty when it did */
-    char repro[512];                 /* the command that repeats the case */
+    const char *verdict; /* of a check of invariance: "bit-identical", "within tolerance" or "violated";
+                            static, NULL for other checks */
+    char message[512]; /* why it did not pass; a verdict's smallest pair that is not bit-identical; else empty
+                        */
+    char repro[512];   /* the command that repeats the case */
 };
 
 /* Who is verified. */
