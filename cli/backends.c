@@ -81,6 +81,26 @@ static enum qvl_status check_abi(const char *name, const struct qvl_backend *bac
     return QVL_OK;
 }
 
+/* What every caller relies on without looking. */
+static enum qvl_status check_complete(const char *name, const struct qvl_backend *backend,
+                                      struct qvl_error *error)
+{
+    const char *missing = qvl_backend_lacks_memory(backend);
+    if (!missing)
+        missing = !backend->name ? "name" : !backend->description ? "description" : NULL;
+    if (missing)
+        return qvl_fail(error, QVL_UNAVAILABLE,
+                        "backend plugin %s leaves %s NULL; only entries of the table and the functions of "
+                        "weights and caches may be (docs/PLUGINS.md)",
+                        name, missing);
+    if (backend->math.accumulate != QVL_F64 && backend->math.accumulate != QVL_F32 &&
+        backend->math.accumulate != QVL_F16)
+        return qvl_fail(error, QVL_UNAVAILABLE,
+                        "backend plugin %s declares sums in %s; math.accumulate is f64, f32 or f16", name,
+                        qvl_dtype_name(backend->math.accumulate));
+    return QVL_OK;
+}
+
 enum qvl_status qvl_backend_open_named(const char *name, const struct qvl_backend_options *options,
                                        struct qvl_opened_backend *opened, struct qvl_error *error)
 {
@@ -95,8 +115,12 @@ enum qvl_status qvl_backend_open_named(const char *name, const struct qvl_backen
     if (status != QVL_OK) {
         opened->backend = NULL;
         qvl_fail_in(error, status, name);
+    } else if (!opened->backend) {
+        status = qvl_fail(error, QVL_UNAVAILABLE, "backend plugin %s opened without giving a backend", name);
     } else {
         status = check_abi(name, opened->backend, error);
+        if (status == QVL_OK)
+            status = check_complete(name, opened->backend, error);
     }
     if (status != QVL_OK) {
         /* a backend of another layout cannot be closed through this struct */

@@ -148,7 +148,8 @@ enum qvl_status qvl_verb_verify_ops(const struct qvl_verify_options *options, st
     const struct qvl_backend_options backend_options = {.threads = options->session.threads};
     struct qvl_opened_backend reference = {0};
     struct qvl_opened_backend candidate = {0};
-    struct qvl_case_context context = {.threads = options->session.threads};
+    struct qvl_case_context context = {.threads = options->session.threads,
+                                       .backend = options->session.backend};
     struct qvl_case *cases = NULL;
     int64_t count = 0;
     QVL_TRY(choose_cases(options, &cases, &count, error));

@@ -6,29 +6,45 @@
 #include "model/engine.h"
 #include "model/memory.h"
 
-/* Every entry the forward pass calls; the fused merger is optional because it can be made of parts. */
+/* Every entry the forward pass calls, with what it needs beside it; the fused merger is optional because it
+ * can be made of parts. All that is missing is named at once. */
 static enum qvl_status check_entries(const struct qvl_backend *backend, bool moe, struct qvl_error *error)
 {
-    const struct {
-        const char *name;
-        bool present;
-        bool needed;
-    } entries[] = {
-#define ENTRY(name, needed) {#name, backend->ops.name != NULL, needed}
-        ENTRY(patch_embed, true),  ENTRY(pos_interp, true),       ENTRY(vision_rope_table, true),
-        ENTRY(layer_norm, true),   ENTRY(linear, true),           ENTRY(rope, true),
-        ENTRY(gelu, true),         ENTRY(vision_attention, true), ENTRY(embed, true),
-        ENTRY(scatter_rows, true), ENTRY(mrope_table, true),      ENTRY(rms_norm, true),
-        ENTRY(cache_append, true), ENTRY(attention, true),        ENTRY(swiglu, true),
-        ENTRY(add, true),          ENTRY(add_rows, true),         ENTRY(output_head, true),
-        ENTRY(moe_route, moe),     ENTRY(moe_experts, moe),       ENTRY(moe_combine, moe),
-#undef ENTRY
-    };
-    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
-        if (entries[i].needed && !entries[i].present)
-            return qvl_fail(error, QVL_UNSUPPORTED, "backend %s lacks the entry %s, which this model needs",
-                            backend->name, entries[i].name);
-    return QVL_OK;
+    static const char *const entries[] = {"patch_embed",
+                                          "pos_interp",
+                                          "vision_rope_table",
+                                          "layer_norm",
+                                          "linear",
+                                          "rope",
+                                          "vision_attention",
+                                          "gelu",
+                                          "embed",
+                                          "scatter_rows",
+                                          "mrope_table",
+                                          "rms_norm",
+                                          "cache_append",
+                                          "attention",
+                                          "swiglu",
+                                          "add",
+                                          "add_rows",
+                                          "output_head",
+                                          "moe_route",
+                                          "moe_experts",
+                                          "moe_combine"};
+    const size_t needed = sizeof entries / sizeof *entries - (moe ? 0 : 3);
+    char missing[512] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < needed; i++) {
+        const char *lacking = qvl_backend_lacks(backend, entries[i]);
+        const bool named = lacking && strcmp(lacking, entries[i]) != 0 && strstr(missing, lacking);
+        if (lacking && !named)
+            used +=
+                (size_t)snprintf(missing + used, sizeof missing - used, "%s%s", used ? ", " : "", lacking);
+    }
+    if (used == 0)
+        return QVL_OK;
+    return qvl_fail(error, QVL_UNSUPPORTED, "backend %s lacks what this model needs: %s", backend->name,
+                    missing);
 }
 
 static void describe_plan(struct qvl_model *model)

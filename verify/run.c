@@ -68,18 +68,6 @@ int qvl_verify_op(int check)
     return op;
 }
 
-/* Whether the backend's table has the entry. */
-static bool has_entry(const struct qvl_backend *backend, int op)
-{
-    const struct qvl_ops *table = &backend->ops;
-    const bool present[] = {
-#define ENTRY(name) table->name != NULL,
-        QVL_OPS(ENTRY)
-#undef ENTRY
-    };
-    return present[op];
-}
-
 /* One run of a case. */
 struct run {
     const struct qvl_verify_op *op;
@@ -175,9 +163,13 @@ enum qvl_status qvl_case_run(const struct qvl_case *chosen, const struct qvl_cas
     *result = (struct qvl_case_result){.status = QVL_CASE_UNSUPPORTED};
     qvl_case_print(chosen, line);
     snprintf(result->repro, sizeof result->repro, "qvl-audit verify --backend %s --case '%s'",
-             context->candidate->name, line);
-    if (!has_entry(context->candidate, op)) {
-        snprintf(result->message, sizeof result->message, "the table has no entry %s", op_names[op]);
+             context->backend ? context->backend : context->candidate->name, line);
+    const char *lacking = qvl_backend_lacks(context->candidate, op_names[op]);
+    if (lacking) {
+        snprintf(result->message, sizeof result->message,
+                 strcmp(lacking, op_names[op]) == 0 ? "the table has no entry %s"
+                                                    : "the backend has no %s, which %s needs",
+                 lacking, op_names[op]);
         return QVL_OK;
     }
     const enum qvl_status status =

@@ -130,10 +130,12 @@ void qvl_side_close(struct qvl_side *side)
         else
             side->backend->release(side->backend, side->placed[i].memory);
         free(side->placed[i].image);
-        side->backend->weight_destroy(side->backend, side->weights[i]);
+        if (side->weights[i])
+            side->backend->weight_destroy(side->backend, side->weights[i]);
     }
     for (int i = 0; i < QVL_SIDE_CACHES; i++)
-        side->backend->cache_destroy(side->backend, side->caches[i]);
+        if (side->caches[i])
+            side->backend->cache_destroy(side->backend, side->caches[i]);
 }
 
 /* The memory of a placed operand as it is now; malloc'd. */

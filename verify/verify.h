@@ -96,6 +96,7 @@ struct qvl_case_context {
     qvl_backend_open_fn *open; /* opens the candidate again with other options; NULL: probes that need that
                                   are SKIPPED */
     int threads;               /* the candidate was opened with */
+    const char *backend;       /* the candidate as --backend names it; NULL: by its own name */
 };
 
 /* Run one case on both backends. The result says what became of the candidate; an error is returned only when

@@ -1,6 +1,10 @@
 /* A backend: memory, prepared weights, KV caches, ordering, and the op table. This header (with what it
  * includes) is all a plugin needs: export `qvl_backend_open` from a shared object and pass it with `--backend
- * ./libmine.so`. */
+ * ./libmine.so`. For kernels on host memory qvl/plugin.h has the rest ready. C11 and C++17; docs/PLUGINS.md
+ * is the guide.
+ *
+ * `close` and the functions of memory must be there. Any entry may be NULL; so may the functions of weights
+ * and of caches when no entry of the table needs them (qvl_backend_lacks). */
 #ifndef QVL_BACKEND_H
 #define QVL_BACKEND_H
 
@@ -90,8 +94,57 @@ struct qvl_backend_options {
                              probability by distance (stochastic rounding): the honest-rounding envelope */
 };
 
-/* What a plugin exports under the name "qvl_backend_open". */
+/* What a plugin exports under the name "qvl_backend_open". `options` may be NULL: the defaults. */
 typedef enum qvl_status qvl_backend_open_fn(const struct qvl_backend_options *options,
                                             struct qvl_backend **backend, struct qvl_error *error);
+
+/* The first function of memory that is NULL; NULL when all are there. */
+static inline const char *qvl_backend_lacks_memory(const struct qvl_backend *backend)
+{
+    return !backend->close      ? "close"
+           : !backend->allocate ? "allocate"
+           : !backend->release  ? "release"
+           : !backend->upload   ? "upload"
+           : !backend->download ? "download"
+           : !backend->sync     ? "sync"
+                                : NULL;
+}
+
+static inline const char *qvl_backend_lacks_weights(const struct qvl_backend *backend)
+{
+    return !backend->weight_prepare ? "weight_prepare" : !backend->weight_destroy ? "weight_destroy" : NULL;
+}
+
+static inline const char *qvl_backend_lacks_cache(const struct qvl_backend *backend)
+{
+    return !backend->cache_create     ? "cache_create"
+           : !backend->cache_destroy  ? "cache_destroy"
+           : !backend->cache_length   ? "cache_length"
+           : !backend->cache_truncate ? "cache_truncate"
+           : !backend->cache_fork     ? "cache_fork"
+           : !backend->cache_export   ? "cache_export"
+                                      : NULL;
+}
+
+/* What keeps an entry of the table from being called: the name of the entry itself when it is NULL, or of the
+ * first function that it needs beside it; NULL when nothing does. */
+static inline const char *qvl_backend_lacks(const struct qvl_backend *backend, const char *entry)
+{
+    static const char *const with_weights[] = {"patch_embed", "linear",      "merger",
+                                               "embed",       "moe_experts", "output_head"};
+    static const char *const with_cache[] = {"cache_append", "attention"};
+#define QVL_ENTRY_LACKING(name)                                                                              \
+    if (strcmp(entry, #name) == 0 && !backend->ops.name)                                                     \
+        return #name;
+    QVL_OPS(QVL_ENTRY_LACKING)
+#undef QVL_ENTRY_LACKING
+    for (size_t i = 0; i < sizeof with_weights / sizeof *with_weights; i++)
+        if (strcmp(entry, with_weights[i]) == 0)
+            return qvl_backend_lacks_weights(backend);
+    for (size_t i = 0; i < sizeof with_cache / sizeof *with_cache; i++)
+        if (strcmp(entry, with_cache[i]) == 0)
+            return qvl_backend_lacks_cache(backend);
+    return NULL;
+}
 
 #endif

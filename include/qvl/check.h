@@ -87,14 +87,16 @@ static inline enum qvl_status qvl_check_matrix(const char *where, const struct q
                                                enum qvl_dtype dtype, int64_t rows, int64_t columns,
                                                struct qvl_error *error)
 {
-    return qvl_check_input(where, tensor, dtype, 2, (const int64_t[]){rows, columns}, error);
+    const int64_t shape[2] = {rows, columns};
+    return qvl_check_input(where, tensor, dtype, 2, shape, error);
 }
 
 static inline enum qvl_status qvl_check_out_matrix(const char *where, const struct qvl_tensor *tensor,
                                                    enum qvl_dtype dtype, int64_t rows, int64_t columns,
                                                    struct qvl_error *error)
 {
-    return qvl_check_output(where, tensor, dtype, 2, (const int64_t[]){rows, columns}, error);
+    const int64_t shape[2] = {rows, columns};
+    return qvl_check_output(where, tensor, dtype, 2, shape, error);
 }
 
 static inline enum qvl_status qvl_check_vector(const char *where, const struct qvl_tensor *tensor,
@@ -448,13 +450,13 @@ static inline enum qvl_status qvl_moe_experts_check(const struct qvl_moe_experts
                                                     struct qvl_error *error)
 {
     const struct qvl_tensor *x = &args->x;
+    const int64_t shape[3] = {x->shape[0], args->chosen.shape[1], x->shape[1]};
     QVL_TRY(qvl_check_matrix("moe_experts.x", x, QVL_CHECK_STORAGE, QVL_CHECK_ANY, QVL_CHECK_ANY, error));
     QVL_TRY(
         qvl_check_matrix("moe_experts.chosen", &args->chosen, QVL_I32, x->shape[0], QVL_CHECK_ANY, error));
     QVL_TRY(qvl_check_pointer("moe_experts.gate_up", args->gate_up, error));
     QVL_TRY(qvl_check_pointer("moe_experts.down", args->down, error));
-    QVL_TRY(qvl_check_output("moe_experts.y", &args->y, x->dtype, 3,
-                             (const int64_t[]){x->shape[0], args->chosen.shape[1], x->shape[1]}, error));
+    QVL_TRY(qvl_check_output("moe_experts.y", &args->y, x->dtype, 3, shape, error));
     return qvl_check_alias("moe_experts.y", &args->y, x, false, error);
 }
 

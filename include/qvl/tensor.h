@@ -69,8 +69,12 @@ static inline double qvl_dtype_roundoff(enum qvl_dtype dtype)
 static inline struct qvl_tensor qvl_tensor_make(void *data, enum qvl_dtype dtype, int32_t rank,
                                                 const int64_t *shape)
 {
-    struct qvl_tensor tensor = {.data = data, .dtype = dtype, .rank = rank};
+    struct qvl_tensor tensor;
     int64_t stride = 1;
+    memset(&tensor, 0, sizeof tensor);
+    tensor.data = data;
+    tensor.dtype = dtype;
+    tensor.rank = rank;
     for (int32_t axis = rank - 1; axis >= 0; axis--) {
         tensor.shape[axis] = shape[axis];
         tensor.stride[axis] = stride;
@@ -81,18 +85,20 @@ static inline struct qvl_tensor qvl_tensor_make(void *data, enum qvl_dtype dtype
 
 static inline struct qvl_tensor qvl_tensor_1d(void *data, enum qvl_dtype dtype, int64_t n)
 {
-    return qvl_tensor_make(data, dtype, 1, (const int64_t[]){n});
+    return qvl_tensor_make(data, dtype, 1, &n);
 }
 
 static inline struct qvl_tensor qvl_tensor_2d(void *data, enum qvl_dtype dtype, int64_t rows, int64_t columns)
 {
-    return qvl_tensor_make(data, dtype, 2, (const int64_t[]){rows, columns});
+    const int64_t shape[2] = {rows, columns};
+    return qvl_tensor_make(data, dtype, 2, shape);
 }
 
 static inline struct qvl_tensor qvl_tensor_3d(void *data, enum qvl_dtype dtype, int64_t a, int64_t b,
                                               int64_t c)
 {
-    return qvl_tensor_make(data, dtype, 3, (const int64_t[]){a, b, c});
+    const int64_t shape[3] = {a, b, c};
+    return qvl_tensor_make(data, dtype, 3, shape);
 }
 
 static inline int64_t qvl_tensor_count(const struct qvl_tensor *tensor)
