@@ -49,6 +49,17 @@ static void remember_worst(struct qvl_case_result *result, const struct qvl_oper
     }
 }
 
+/* The terms of the normalised mean square error. Matched NaNs and infinities have none. */
+static void add_squares(struct qvl_comparison *comparison, double got, double value)
+{
+    if (isfinite(value) && isfinite(got)) {
+        comparison->error_square += (got - value) * (got - value);
+        comparison->value_square += value * value;
+    } else if (isnan(value) ? !isnan(got) : got != value) {
+        comparison->error_square = INFINITY;
+    }
+}
+
 void qvl_compare(struct qvl_comparison *comparison, const struct qvl_operand *operand, const double *got,
                  const struct qvl_expected *expected)
 {
@@ -66,6 +77,8 @@ void qvl_compare(struct qvl_comparison *comparison, const struct qvl_operand *op
             comparison->weighed++;
             comparison->zeros += value == 0;
         }
+        if (qvl_dtype_is_storage(operand->dtype))
+            add_squares(comparison, got[i], value);
         if (!exact && isfinite(value)) {
             comparison->value_sum += fabs(value);
             comparison->tolerance_sum += verdict.tolerance;
@@ -93,6 +106,7 @@ void qvl_compare_finish(struct qvl_comparison *comparison)
 {
     struct qvl_case_result *result = comparison->result;
     result->mean_margin = result->elements > 0 ? comparison->margin_sum / (double)result->elements : 0;
+    result->nmse = comparison->error_square > 0 ? comparison->error_square / comparison->value_square : 0;
     result->status = QVL_CASE_PASSED;
     if (result->failures > 0) {
         char index[128];

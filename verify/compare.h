@@ -16,8 +16,9 @@ struct qvl_expected {
 struct qvl_comparison {
     struct qvl_case_result *result;
     double margin_sum;
-    double value_sum, tolerance_sum; /* of inexact operands */
-    int64_t zeros, weighed;          /* expected zeros among the elements of QVL_JUDGE_BOUND operands */
+    double value_sum, tolerance_sum;   /* of inexact operands */
+    double error_square, value_square; /* of all finite elements of storage types */
+    int64_t zeros, weighed;            /* expected zeros among the elements of QVL_JUDGE_BOUND operands */
 };
 void qvl_compare(struct qvl_comparison *comparison, const struct qvl_operand *operand, const double *got,
                  const struct qvl_expected *expected);

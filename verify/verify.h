@@ -76,8 +76,10 @@ struct qvl_case_result {
     int64_t failures;            /* of them */
     double margin; /* largest error / tolerance; near 1 for 16-bit outputs, whose last rounding dominates */
     double mean_margin;
-    double drift;        /* largest share of the bound that was used beyond the last rounding: 0 for a perfect
-                            backend */
+    double drift; /* largest share of the bound that was used beyond the last rounding: 0 for a perfect
+                     backend */
+    double nmse; /* sum (got - expected)^2 / sum expected^2 over the case: what whole-tensor criteria look at.
+                    No verdict depends on it; infinite when NaN or an infinity is not matched in kind */
     const char *operand; /* holds the worst element; static, NULL when nothing was compared */
     int32_t rank;
     int64_t index[QVL_MAX_RANK];     /* of the worst element */
