@@ -16,6 +16,9 @@ struct qvl_probe {
      * qvl_case_run. */
     enum qvl_status (*run)(const struct qvl_case *chosen, const struct qvl_case_context *context,
                            struct qvl_case_result *result, struct qvl_error *error);
+
+    /* May be NULL: qvl_case_bytes of its cases. */
+    int64_t (*bytes)(const struct qvl_case *chosen);
 };
 
 /* X-macro over the probes, in the order of listings. */

@@ -68,6 +68,13 @@ int qvl_verify_op(int check)
     return op;
 }
 
+int64_t qvl_case_bytes(const struct qvl_case *asked)
+{
+    const struct qvl_probe *probe = qvl_probe_of(asked->check);
+    const int64_t bytes = probe && probe->bytes ? probe->bytes(asked) : 0;
+    return bytes > INT64_C(64) << 20 ? bytes : 0;
+}
+
 /* One run of a case. */
 struct run {
     const struct qvl_verify_op *op;

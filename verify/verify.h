@@ -71,7 +71,7 @@ enum qvl_status qvl_cases(const struct qvl_case_filter *filter, struct qvl_case 
 /* ---- Running ---- */
 
 struct qvl_case_result {
-    enum qvl_case_status status; /* PASSED, FAILED, MISTRUSTED or UNSUPPORTED */
+    enum qvl_case_status status; /* PASSED, FAILED, MISTRUSTED, UNSUPPORTED or SKIPPED */
     int64_t elements;            /* compared */
     int64_t failures;            /* of them */
     double margin; /* largest error / tolerance; near 1 for 16-bit outputs, whose last rounding dominates */
@@ -100,6 +100,10 @@ struct qvl_case_context {
     int threads;               /* the candidate was opened with */
     const char *backend;       /* the candidate as --backend names it; NULL: by its own name */
 };
+
+/* Memory that a case needs where that is large (over 64 MiB, backend and checker together), else 0. A case
+ * that needs more than the machine has is SKIPPED; a scheduler runs such cases one at a time. */
+int64_t qvl_case_bytes(const struct qvl_case *asked);
 
 /* Run one case on both backends. The result says what became of the candidate; an error is returned only when
  * the case cannot be judged: QVL_USAGE for numbers that no op accepts, QVL_NO_MEMORY, or a failure of the
