@@ -45,6 +45,9 @@ static void show_runs(void *context, int done, int total)
  * for several. */
 #define LONG_PROMPT 4096
 
+/* Last tokens of a prompt whose logits are compared. */
+#define LOGIT_ROWS 64
+
 /* One comparison of all stages of a prompt: its records and a summary. */
 static enum qvl_status compare_stages(struct qvl_audit *audit, const struct qvl_prompt *prompt,
                                       const char *label, enum qvl_dtype storage, const char *prompt_options,
@@ -57,6 +60,7 @@ static enum qvl_status compare_stages(struct qvl_audit *audit, const struct qvl_
                                               .draws = (int)draws,
                                               .seed = audit->options->seed,
                                               .threads = audit->options->session.threads,
+                                              .logit_rows = LOGIT_ROWS,
                                               .progress = show_runs,
                                               .context = &audit->progress};
     struct qvl_stage_summary summary;
@@ -71,8 +75,8 @@ static enum qvl_status compare_stages(struct qvl_audit *audit, const struct qvl_
     snprintf(name, sizeof name, "%s %s", label, qvl_dtype_name(storage));
     QVL_TRY(qvl_backend_find("ref", &reference, error));
     QVL_TRY(qvl_backend_find(backend, &candidate, error));
-    QVL_TRY(qvl_stage_report(audit->weights, prompt, reference, candidate, &options, name, repro,
-                             audit->report, &summary, error));
+    QVL_TRY(qvl_stage_add_records(audit->weights, prompt, reference, candidate, &options, name, repro,
+                                  audit->report, &summary, error));
     struct qvl_record *record =
         qvl_record_create("stages", name, summary.failed ? QVL_CASE_FAILED : QVL_CASE_PASSED);
     qvl_record_text(record, "backend", backend, QVL_FROM_SETTING);
@@ -82,8 +86,10 @@ static enum qvl_status compare_stages(struct qvl_audit *audit, const struct qvl_
     qvl_record_int(record, "failed", summary.failed, NULL, QVL_FROM_MEASURED);
     qvl_record_real(record, "worst_margin", summary.worst_margin, "1", QVL_FROM_MEASURED);
     qvl_record_text(record, "worst_stage", summary.worst, QVL_FROM_MEASURED);
-    if (summary.failed)
+    if (summary.failed) {
         qvl_record_text(record, "first_failure", summary.first_failure, QVL_FROM_MEASURED);
+        qvl_record_text(record, "verdict", summary.verdict, QVL_FROM_MEASURED);
+    }
     return qvl_report_take(audit->report, record, error);
 }
 

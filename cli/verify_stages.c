@@ -3,6 +3,9 @@
 #include "cli/stage_records.h"
 #include "cli/verify.h"
 
+/* Logits compared: 2^24 float32 values are 64 MiB, held three times. */
+#define LOGIT_VALUES ((int64_t)1 << 24)
+
 static void show_runs(void *context, int done, int total)
 {
     struct qvl_progress *progress = context;
@@ -44,15 +47,18 @@ enum qvl_status qvl_verb_verify_stages(const struct qvl_verify_options *options,
                                              .draws = (int)options->draws,
                                              .seed = options->has_seed ? (uint64_t)options->seed : 1,
                                              .threads = options->session.threads,
+                                             .logit_rows = LOGIT_VALUES / config.text.vocab + 1,
                                              .progress = show_runs,
                                              .context = &progress};
     snprintf(repro, sizeof repro, "the same command with --dtype %s --seed %llu",
              qvl_dtype_name(stages.storage), (unsigned long long)stages.seed);
     enum qvl_status status = make_prompt(options, &session, error);
-    qvl_progress_begin(&progress, "stages", "run", options->draws + 2);
+    qvl_progress_begin(&progress, "stages", "run", 2 * (options->draws + 1) + 1);
     if (status == QVL_OK)
-        status = qvl_stage_report(options->session.weights, &session.prompt, reference, candidate, &stages,
-                                  options->session.backend, repro, report, &summary, error);
+        status = qvl_stage_add_records(options->session.weights, &session.prompt, reference, candidate,
+                                       &stages, options->session.backend, repro, report, &summary, error);
+    if (status == QVL_OK)
+        status = qvl_report_note(report, summary.verdict, error);
     qvl_progress_end(&progress);
     qvl_session_close(&session);
     return status;

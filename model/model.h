@@ -34,6 +34,10 @@ struct qvl_taps {
      * forward pass. */
     enum qvl_status (*take)(void *context, const char *name, int64_t first, int32_t rank,
                             const int64_t *shape, const float *values, struct qvl_error *error);
+    /* May be NULL. Called after `take` with the same rows: true when `values` were replaced. They are then
+     * rounded to the stage's type and take its place, so that the next step reads them. */
+    bool (*give)(void *context, const char *name, int64_t first, int32_t rank, const int64_t *shape,
+                 float *values);
 };
 
 /* Load a checkpoint folder onto a backend (borrowed; must outlive the model). QVL_BAD_INPUT, QVL_NO_MEMORY or

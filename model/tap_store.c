@@ -79,9 +79,24 @@ static enum qvl_status take(void *context, const char *name, int64_t first, int3
     return QVL_OK;
 }
 
+static bool give(void *context, const char *name, int64_t first, int32_t rank, const int64_t *shape,
+                 float *values)
+{
+    const struct qvl_tap_store *store = context;
+    const struct qvl_tap_entry *entry = find(store->forced, name);
+    int64_t width = 1;
+    for (int32_t axis = 1; axis < rank; axis++)
+        width *= shape[axis];
+    if (!entry || qvl_tap_entry_width(entry) != width || first + shape[0] > entry->shape[0])
+        return false;
+    memcpy(values, entry->values + first * width, sizeof(float) * (size_t)(shape[0] * width));
+    return true;
+}
+
 struct qvl_taps qvl_tap_store_taps(struct qvl_tap_store *store)
 {
-    return (struct qvl_taps){.context = store, .wants = wants, .take = take};
+    return (struct qvl_taps){
+        .context = store, .wants = wants, .take = take, .give = store->forced ? give : NULL};
 }
 
 const struct qvl_tap_entry *qvl_tap_store_find(const struct qvl_tap_store *store, const char *name)

@@ -15,7 +15,9 @@ struct qvl_tap_entry {
 struct qvl_tap_store {
     const char *const *patterns; /* glob patterns (fnmatch), borrowed; none: everything */
     int64_t pattern_count;
-    struct qvl_tap_entry *entries; /* in order of first appearance */
+    const struct qvl_tap_store *forced; /* borrowed: its values take the place of stages of the same width
+                                           once they are taken; NULL: the pass runs free */
+    struct qvl_tap_entry *entries;      /* in order of first appearance */
     int64_t count, capacity;
 };
 

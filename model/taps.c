@@ -22,6 +22,11 @@ static enum qvl_status take(const struct qvl_tap_point *point, const struct qvl_
         status = point->taps->take(point->taps->context, name, point->first, tensor->rank, tensor->shape,
                                    values, error);
     }
+    if (status == QVL_OK && point->taps->give &&
+        point->taps->give(point->taps->context, name, point->first, tensor->rank, tensor->shape, values)) {
+        qvl_from_f32(raw, tensor->dtype, values, count);
+        status = point->backend->upload(point->backend, tensor, raw, error);
+    }
     free(raw);
     free(values);
     return status;

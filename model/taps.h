@@ -11,7 +11,8 @@ struct qvl_tap_point {
     int64_t first;
 };
 
-/* Download `tensor` (any strides) and pass it on under the printf-formatted name, if it is wanted. */
+/* Download `tensor` (any strides) and pass it on under the printf-formatted name, if it is wanted. `tensor`
+ * is what the next step reads, so that values given in exchange reach it. */
 enum qvl_status qvl_tap(const struct qvl_tap_point *point, const struct qvl_tensor *tensor,
                         struct qvl_error *error, const char *format, ...) QVL_PRINTF(4, 5);
 

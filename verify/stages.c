@@ -3,60 +3,36 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "model/generate.h"
+#include "verify/deviation.h"
+#include "verify/stage_run.h"
 
-/* The largest of a few draws underestimates the largest honest deviation; twice it covered every honest
- * variant tried (docs/NUMERICS.md). */
-#define SAFETY 2.0
+/* One comparison: what both of its runs share. */
+struct comparison {
+    struct qvl_stage_pass pass; /* of the reference, exact roundings, free */
+    const struct qvl_stage_options *options;
+    double factor; /* what accumulating in float32 adds */
+    bool sparse;   /* stages that the candidate lacks are left out */
+    int done, total;
+};
 
-static enum qvl_status run_sequence(struct qvl_model *model, struct qvl_sequence *sequence,
-                                    const struct qvl_prompt *prompt, int64_t chunk, float *logits,
-                                    struct qvl_tap_store *store, struct qvl_error *error)
+static void advance(struct comparison *comparison)
 {
-    const struct qvl_taps taps = qvl_tap_store_taps(store);
-    QVL_TRY(qvl_sequence_prompt(sequence, prompt, &taps, error));
-    const struct qvl_generate_options options = {.chunk = chunk > 0 ? chunk : prompt->count};
-    QVL_TRY(qvl_prefill(model, sequence, &options, logits, &taps, error));
-    const int64_t vocabulary = qvl_model_get_config(model)->text.vocab;
-    return taps.wants(taps.context, "logits")
-               ? taps.take(taps.context, "logits", 0, 2, (const int64_t[]){1, vocabulary}, logits, error)
-               : QVL_OK;
+    comparison->done++;
+    if (comparison->options->progress)
+        comparison->options->progress(comparison->options->context, comparison->done, comparison->total);
 }
 
-/* One run with all wanted taps and the last token's logits (stage "logits"). */
-static enum qvl_status run_stages(const char *folder, const struct qvl_prompt *prompt,
-                                  struct qvl_backend *backend, enum qvl_dtype storage, int64_t chunk,
-                                  struct qvl_tap_store *store, struct qvl_error *error)
+/* A pass with the options' stages kept and, unless NULL, `forced` in their place. */
+static enum qvl_status run(struct comparison *comparison, const struct qvl_stage_pass *pass,
+                           const struct qvl_tap_store *forced, struct qvl_tap_store *store,
+                           struct qvl_error *error)
 {
-    const struct qvl_model_options options = {.storage = storage};
-    struct qvl_model *model = NULL;
-    struct qvl_sequence *sequence = NULL;
-    QVL_TRY(qvl_model_load(folder, backend, &options, &model, error));
-    enum qvl_status status = qvl_sequence_create(model, prompt->count, &sequence, error);
-    float *logits = malloc(sizeof(float) * (size_t)qvl_model_get_config(model)->text.vocab);
-    if (status == QVL_OK && !logits)
-        status = qvl_fail(error, QVL_NO_MEMORY, "no memory for logits");
-    if (status == QVL_OK)
-        status = run_sequence(model, sequence, prompt, chunk, logits, store, error);
-    free(logits);
-    qvl_sequence_destroy(sequence);
-    qvl_model_destroy(model);
-    return status;
-}
-
-static enum qvl_status open_and_run(const char *folder, const struct qvl_prompt *prompt,
-                                    qvl_backend_open_fn *open, const struct qvl_stage_options *options,
-                                    uint64_t jitter, int64_t chunk, struct qvl_tap_store *store,
-                                    struct qvl_error *error)
-{
-    const struct qvl_backend_options backend_options = {.threads = options->threads, .jitter_seed = jitter};
-    struct qvl_backend *backend = NULL;
-    store->patterns = options->patterns;
-    store->pattern_count = options->pattern_count;
-    QVL_TRY(open(&backend_options, &backend, error));
-    const enum qvl_status status = run_stages(folder, prompt, backend, options->storage, chunk, store, error);
-    backend->close(backend);
-    return status;
+    *store = (struct qvl_tap_store){.patterns = comparison->options->patterns,
+                                    .pattern_count = comparison->options->pattern_count,
+                                    .forced = forced};
+    QVL_TRY(qvl_stage_pass_run(pass, store, error));
+    advance(comparison);
+    return QVL_OK;
 }
 
 /* The longest sum of a forward pass: a projection's input, or the keys of an attention row. */
@@ -77,126 +53,193 @@ static double longest_sum(const struct qvl_model_config *config, int64_t tokens)
     return (double)longest;
 }
 
-/* Raise deviation[i] to the largest difference of a jittered run from the reference in stage i. */
-static void widen(double *deviation, const struct qvl_tap_store *reference, const struct qvl_tap_store *draw)
+/* The jittered runs into `deviations` and, unless NULL, the metrics of their logits. */
+static enum qvl_status draw(struct comparison *comparison, const struct qvl_tap_store *forced,
+                            struct qvl_deviations *deviations, double (*metrics)[QVL_ENVELOPE_METRICS],
+                            struct qvl_error *error)
 {
-    for (int64_t i = 0; i < reference->count; i++) {
-        const struct qvl_tap_entry *a = &reference->entries[i];
-        const struct qvl_tap_entry *b = qvl_tap_store_find(draw, a->name);
-        const int64_t values = a->shape[0] * qvl_tap_entry_width(a);
-        for (int64_t k = 0; b && k < values; k++)
-            deviation[i] = fmax(deviation[i], fabs((double)a->values[k] - (double)b->values[k]));
-    }
-}
-
-static bool same_shape(const struct qvl_tap_entry *a, const struct qvl_tap_entry *b)
-{
-    return b && a->rank == b->rank && memcmp(a->shape, b->shape, sizeof(int64_t) * (size_t)a->rank) == 0;
-}
-
-/* Passes only by err <= tolerance, so that a NaN anywhere fails. Where the reference is not finite the
- * candidate must be the same kind of value. */
-static void compare(const struct qvl_tap_entry *reference, const struct qvl_tap_entry *candidate,
-                    double tolerance, struct qvl_stage_result *result)
-{
-    snprintf(result->name, sizeof result->name, "%s", reference->name);
-    result->rows = reference->shape[0];
-    result->width = qvl_tap_entry_width(reference);
-    result->tolerance = tolerance;
-    result->status = QVL_CASE_FAILED;
-    result->error = result->margin = INFINITY;
-    if (!same_shape(reference, candidate))
-        return;
-    bool good = true;
-    result->error = 0;
-    for (int64_t k = 0; k < result->rows * result->width; k++) {
-        const double want = reference->values[k];
-        const double got = candidate->values[k];
-        const double difference = isfinite(want) ? fabs(got - want) : 0;
-        const bool fits = isfinite(want) ? difference <= tolerance : isnan(want) ? isnan(got) : want == got;
-        if (isfinite(want))
-            result->largest = fmax(result->largest, fabs(want));
-        if (difference > result->error || (!fits && good)) {
-            result->error = difference;
-            result->row = k / result->width;
-            result->column = k % result->width;
-        }
-        good = good && fits;
-    }
-    result->margin = result->error == 0 ? 0 : result->error / tolerance;
-    result->status = good ? QVL_CASE_PASSED : QVL_CASE_FAILED;
-}
-
-/* The jittered runs, each folded into `deviation` [reference->count]. */
-static enum qvl_status measure_deviation(const char *folder, const struct qvl_prompt *prompt,
-                                         qvl_backend_open_fn *reference,
-                                         const struct qvl_stage_options *options,
-                                         const struct qvl_tap_store *exact, double *deviation,
-                                         struct qvl_error *error)
-{
-    for (int draw = 0; draw < options->draws; draw++) {
+    const struct qvl_tap_entry *logits = qvl_tap_store_find(deviations->exact, "logits");
+    for (int k = 0; k < comparison->options->draws; k++) {
+        struct qvl_stage_pass pass = comparison->pass;
         struct qvl_tap_store store = {0};
-        const enum qvl_status status = open_and_run(folder, prompt, reference, options,
-                                                    options->seed + (uint64_t)draw, 0, &store, error);
-        if (status == QVL_OK)
-            widen(deviation, exact, &store);
+        pass.backend.jitter_seed = comparison->options->seed + (uint64_t)k;
+        const enum qvl_status status = run(comparison, &pass, forced, &store, error);
+        if (status == QVL_OK) {
+            qvl_deviations_add(deviations, &store);
+            if (metrics && logits)
+                qvl_envelope_measure(logits, qvl_tap_store_find(&store, "logits"), metrics[k]);
+        }
         qvl_tap_store_free(&store);
         if (status != QVL_OK)
             return status;
-        if (options->progress)
-            options->progress(options->context, draw + 2, options->draws + 2);
+    }
+    qvl_deviations_finish(deviations);
+    return QVL_OK;
+}
+
+static enum qvl_status judge(const struct comparison *comparison, const struct qvl_deviations *deviations,
+                             const struct qvl_tap_store *candidate, bool local, struct qvl_stage_run *judged,
+                             struct qvl_error *error)
+{
+    const struct qvl_tap_store *exact = deviations->exact;
+    *judged =
+        (struct qvl_stage_run){.results = calloc((size_t)exact->count, sizeof *judged->results), .first = -1};
+    if (!judged->results)
+        return qvl_fail(error, QVL_NO_MEMORY, "no memory for %lld stage results", (long long)exact->count);
+    for (int64_t i = 0; i < exact->count; i++) {
+        const struct qvl_tap_entry *entry = qvl_tap_store_find(candidate, exact->entries[i].name);
+        struct qvl_stage_result *result = &judged->results[judged->count];
+        if (!entry && comparison->sparse)
+            continue;
+        qvl_deviation_judge(deviations, i, entry, QVL_STAGE_SAFETY * comparison->factor, local, result);
+        if (strcmp(result->name, "logits") == 0)
+            result->first_token = comparison->pass.positions[0];
+        if (result->status != QVL_CASE_PASSED && judged->failed++ == 0)
+            judged->first = judged->count;
+        judged->count++;
     }
     return QVL_OK;
 }
 
-static enum qvl_status compare_all(const char *folder, const struct qvl_prompt *prompt,
-                                   const struct qvl_tap_store *exact, const struct qvl_tap_store *candidate,
-                                   const double *deviation, const struct qvl_stage_options *options,
-                                   struct qvl_stage_result **results, struct qvl_error *error)
+/* Draws around `exact` and the verdicts on `candidate`; `forced` is what both have read, NULL when free. */
+static enum qvl_status compare(struct comparison *comparison, const struct qvl_tap_store *forced,
+                               const struct qvl_tap_store *exact, const struct qvl_tap_store *candidate,
+                               struct qvl_stage_report *report, struct qvl_error *error)
+{
+    const int draws = comparison->options->draws;
+    const struct qvl_tap_entry *logits = qvl_tap_store_find(exact, "logits");
+    const struct qvl_tap_entry *theirs = qvl_tap_store_find(candidate, "logits");
+    struct qvl_deviations deviations = {0};
+    double(*metrics)[QVL_ENVELOPE_METRICS] = calloc((size_t)draws, sizeof *metrics);
+    enum qvl_status status =
+        metrics ? QVL_OK : qvl_fail(error, QVL_NO_MEMORY, "no memory for %d draws", draws);
+    if (status == QVL_OK)
+        status = qvl_deviations_create(exact, &deviations, error);
+    if (status == QVL_OK)
+        status = draw(comparison, forced, &deviations, metrics, error);
+    if (status == QVL_OK)
+        status = judge(comparison, &deviations, candidate, forced != NULL,
+                       forced ? &report->forced : &report->free, error);
+    if (status == QVL_OK && !forced && logits && theirs)
+        status = qvl_envelope_judge(logits, theirs, (const double(*)[QVL_ENVELOPE_METRICS])metrics, draws,
+                                    QVL_STAGE_SAFETY, comparison->factor, &report->envelope, error);
+    qvl_deviations_free(&deviations);
+    free(metrics);
+    return status;
+}
+
+/* The last tokens of the prompt, whose logits are compared; owned. */
+static enum qvl_status last_positions(int64_t tokens, int64_t wanted, int64_t **positions, int64_t *count,
+                                      struct qvl_error *error)
+{
+    *count = wanted < 1 ? 1 : wanted < tokens ? wanted : tokens;
+    *positions = malloc(sizeof **positions * (size_t)*count);
+    if (!*positions)
+        return qvl_fail(error, QVL_NO_MEMORY, "no memory for %lld positions", (long long)*count);
+    for (int64_t i = 0; i < *count; i++)
+        (*positions)[i] = tokens - *count + i;
+    return QVL_OK;
+}
+
+static enum qvl_status begin(const char *folder, const struct qvl_prompt *prompt,
+                             qvl_backend_open_fn *reference, const struct qvl_stage_options *options,
+                             struct comparison *comparison, struct qvl_error *error)
 {
     struct qvl_model_config config;
+    if (options->draws < 1 || options->seed == 0)
+        return qvl_fail(error, QVL_USAGE,
+                        "verify stages: at least one draw and a seed other than 0 are needed");
     QVL_TRY(qvl_model_config_read(folder, &config, error));
     const double ratio = qvl_dtype_roundoff(QVL_F32) / qvl_dtype_roundoff(options->storage);
-    const double factor = SAFETY * sqrt(1.0 + longest_sum(&config, prompt->count) * ratio * ratio);
-    *results = calloc((size_t)exact->count, sizeof **results);
-    if (!*results)
-        return qvl_fail(error, QVL_NO_MEMORY, "no memory for %lld stage results", (long long)exact->count);
-    for (int64_t i = 0; i < exact->count; i++)
-        compare(&exact->entries[i], qvl_tap_store_find(candidate, exact->entries[i].name),
-                factor * deviation[i], &(*results)[i]);
+    *comparison =
+        (struct comparison){.options = options,
+                            .factor = sqrt(1.0 + longest_sum(&config, prompt->count) * ratio * ratio),
+                            .total = (options->free_only ? 1 : 2) * (options->draws + 1) + 1};
+    comparison->pass = (struct qvl_stage_pass){.folder = folder,
+                                               .prompt = prompt,
+                                               .open = reference,
+                                               .backend = {.threads = options->threads},
+                                               .storage = options->storage};
     return QVL_OK;
+}
+
+/* The exact-rounding run of the reference. */
+static enum qvl_status run_exact(struct comparison *comparison, struct qvl_tap_store *exact,
+                                 struct qvl_error *error)
+{
+    QVL_TRY(run(comparison, &comparison->pass, NULL, exact, error));
+    return exact->count > 0 ? QVL_OK
+                            : qvl_fail(error, QVL_USAGE, "verify stages: no stage matches the patterns");
 }
 
 enum qvl_status qvl_verify_stages(const char *folder, const struct qvl_prompt *prompt,
                                   qvl_backend_open_fn *reference, qvl_backend_open_fn *candidate,
-                                  const struct qvl_stage_options *options, struct qvl_stage_result **results,
-                                  int64_t *count, struct qvl_error *error)
+                                  const struct qvl_stage_options *options, struct qvl_stage_report *report,
+                                  struct qvl_error *error)
 {
+    struct comparison comparison;
     struct qvl_tap_store exact = {0};
     struct qvl_tap_store tried = {0};
-    double *deviation = NULL;
-    *results = NULL;
-    *count = 0;
-    if (options->draws < 1 || options->seed == 0)
-        return qvl_fail(error, QVL_USAGE,
-                        "verify stages: at least one draw and a seed other than 0 are needed");
-    enum qvl_status status = open_and_run(folder, prompt, reference, options, 0, 0, &exact, error);
-    if (status == QVL_OK && options->progress)
-        options->progress(options->context, 1, options->draws + 2);
-    if (status == QVL_OK && exact.count == 0)
-        status = qvl_fail(error, QVL_USAGE, "verify stages: no stage matches the patterns");
-    if (status == QVL_OK && !(deviation = calloc((size_t)exact.count, sizeof *deviation)))
-        status = qvl_fail(error, QVL_NO_MEMORY, "no memory for %lld stages", (long long)exact.count);
+    struct qvl_tap_store led = {0};
+    int64_t *positions = NULL;
+    *report = (struct qvl_stage_report){0};
+    QVL_TRY(begin(folder, prompt, reference, options, &comparison, error));
+    QVL_TRY(last_positions(prompt->count, options->logit_rows, &positions, &comparison.pass.position_count,
+                           error));
+    comparison.pass.positions = positions;
+    struct qvl_stage_pass pass = comparison.pass;
+    pass.open = candidate;
+    pass.chunk = options->chunk;
+    pass.backend.jitter_seed = options->candidate_jitter;
+    enum qvl_status status = run_exact(&comparison, &exact, error);
     if (status == QVL_OK)
-        status = measure_deviation(folder, prompt, reference, options, &exact, deviation, error);
+        status = run(&comparison, &pass, NULL, &tried, error);
     if (status == QVL_OK)
-        status = open_and_run(folder, prompt, candidate, options, 0, options->chunk, &tried, error);
-    if (status == QVL_OK)
-        status = compare_all(folder, prompt, &exact, &tried, deviation, options, results, error);
-    if (status == QVL_OK)
-        *count = exact.count;
-    free(deviation);
+        status = compare(&comparison, NULL, &exact, &tried, report, error);
+    if (status == QVL_OK && !options->free_only)
+        status = run(&comparison, &pass, &exact, &led, error);
+    if (status == QVL_OK && !options->free_only)
+        status = compare(&comparison, &exact, &exact, &led, report, error);
+    free(positions);
     qvl_tap_store_free(&exact);
     qvl_tap_store_free(&tried);
+    qvl_tap_store_free(&led);
+    if (status != QVL_OK)
+        qvl_stage_report_free(report);
     return status;
+}
+
+enum qvl_status qvl_verify_taken(const char *folder, const struct qvl_prompt *prompt,
+                                 qvl_backend_open_fn *reference, const struct qvl_tap_store *taken,
+                                 const int64_t *positions, int64_t position_count,
+                                 const struct qvl_stage_options *options, struct qvl_stage_report *report,
+                                 struct qvl_error *error)
+{
+    struct comparison comparison;
+    struct qvl_tap_store exact = {0};
+    struct qvl_tap_store predicted = {0};
+    *report = (struct qvl_stage_report){0};
+    QVL_TRY(begin(folder, prompt, reference, options, &comparison, error));
+    comparison.pass.positions = positions;
+    comparison.pass.position_count = position_count;
+    comparison.sparse = true;
+    enum qvl_status status = run_exact(&comparison, &exact, error);
+    if (status == QVL_OK)
+        status = compare(&comparison, NULL, &exact, taken, report, error);
+    if (status == QVL_OK && !options->free_only)
+        status = run(&comparison, &comparison.pass, taken, &predicted, error);
+    if (status == QVL_OK && !options->free_only)
+        status = compare(&comparison, taken, &predicted, taken, report, error);
+    qvl_tap_store_free(&exact);
+    qvl_tap_store_free(&predicted);
+    if (status != QVL_OK)
+        qvl_stage_report_free(report);
+    return status;
+}
+
+void qvl_stage_report_free(struct qvl_stage_report *report)
+{
+    free(report->free.results);
+    free(report->forced.results);
+    *report = (struct qvl_stage_report){0};
 }
