@@ -105,12 +105,13 @@ enum qvl_status qvl_backend_open_named(const char *name, const struct qvl_backen
                                        struct qvl_opened_backend *opened, struct qvl_error *error)
 {
     qvl_backend_open_fn *open = find_builtin(name);
-    *opened = (struct qvl_opened_backend){0};
+    *opened = (struct qvl_opened_backend){.open = open};
     if (open)
         return open(options, &opened->backend, error);
     if (!is_plugin_path(name))
         return unknown_backend(name, error);
     QVL_TRY(load_plugin(name, &opened->library, &open, error));
+    opened->open = open;
     enum qvl_status status = open(options, &opened->backend, error);
     if (status != QVL_OK) {
         opened->backend = NULL;

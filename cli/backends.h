@@ -16,7 +16,8 @@ const struct qvl_builtin_backend *qvl_builtin_backend_at(int64_t index);
 /* A backend and the shared object it came from. */
 struct qvl_opened_backend {
     struct qvl_backend *backend;
-    void *library; /* NULL: built in */
+    qvl_backend_open_fn *open; /* opens another one, while this one is open */
+    void *library;             /* NULL: built in */
 };
 
 /* Open "ref", "cpu", ..., or the plugin at a path (a name with a slash, or ending in ".so"). QVL_UNAVAILABLE:

@@ -22,6 +22,9 @@ static const struct qvl_verb verbs[] = {
     {"env", "the environment record of this machine", qvl_verb_env},
 };
 
+/* Left out of the overview. */
+static const struct qvl_verb worker = {"worker", "runs cases for another process", qvl_verb_worker};
+
 #define VERB_COUNT (sizeof verbs / sizeof *verbs)
 
 static void print_overview(FILE *stream)
@@ -71,6 +74,8 @@ int main(int argc, char **argv)
         print_version(stdout, NULL);
         return 0;
     }
+    if (strcmp(argv[1], worker.name) == 0)
+        return run_verb(&worker, argc - 1, argv + 1);
     for (size_t i = 0; i < VERB_COUNT; i++)
         if (strcmp(argv[1], verbs[i].name) == 0)
             return run_verb(&verbs[i], argc - 1, argv + 1);

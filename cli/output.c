@@ -121,6 +121,14 @@ bool qvl_output_wanted(const struct qvl_output *output)
     return false;
 }
 
+bool qvl_output_has_tables(const struct qvl_output *output)
+{
+    for (int form = 0; form < QVL_REPORT_FORM_COUNT; form++)
+        if (output->files[form] && strcmp(output->files[form], "-") == 0)
+            return false;
+    return true;
+}
+
 enum qvl_status qvl_output_print(const void *data, size_t size, struct qvl_error *error)
 {
     if (fwrite(data, 1, size, stdout) != size || fflush(stdout) != 0)

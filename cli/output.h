@@ -23,6 +23,9 @@ QVL_MUST_USE enum qvl_status qvl_output_parse(const struct argp *parser, int arg
 /* Whether any of the forms was asked for. */
 bool qvl_output_wanted(const struct qvl_output *output);
 
+/* Whether the tables go to stdout, for want of a form that does. */
+bool qvl_output_has_tables(const struct qvl_output *output);
+
 /* Set time, command line and, unless the verb has done so, the environment: what report.json needs. */
 QVL_MUST_USE enum qvl_status qvl_output_stamp(const struct qvl_output *output, struct qvl_report *report,
                                               struct qvl_error *error);

@@ -27,5 +27,6 @@ qvl_verb_fn qvl_verb_run;
 qvl_verb_fn qvl_verb_tokenize;
 qvl_verb_fn qvl_verb_validate;
 qvl_verb_fn qvl_verb_verify;
+qvl_verb_fn qvl_verb_worker; /* not in the overview: started by other verbs */
 
 #endif

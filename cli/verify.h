@@ -9,12 +9,22 @@ struct qvl_verify_options {
     struct qvl_session_options session;
     const char *op, *text;
     int64_t seed, draws, tokens;
-    bool has_seed, list, all;
+    bool has_seed, list, all, timings;
+    double timeout; /* seconds; see struct qvl_pool_options */
+    int64_t jobs;
+    const char *resume, *save;
+    unsigned fail_on; /* see struct qvl_report */
 };
 
-/* The entries of the backend's op table, case by case, into the report; with --list only print the cases. */
+/* The entries of the backend's op table, case by case, into the report; with --list only print the cases.
+ * *signal is what ended the run early (SIGINT, SIGTERM), else 0; the report then has the finished cases. */
 QVL_MUST_USE enum qvl_status qvl_verb_verify_ops(const struct qvl_verify_options *options,
-                                                 struct qvl_report *report, struct qvl_error *error);
+                                                 struct qvl_report *report, int *signal,
+                                                 struct qvl_error *error);
+
+/* The lines that repeat the cases that did not pass, ready to paste, on stdout. */
+QVL_MUST_USE enum qvl_status qvl_verify_print_repros(const struct qvl_report *report,
+                                                     struct qvl_error *error);
 
 /* Every stage of the checkpoint on a prompt, into the report. */
 QVL_MUST_USE enum qvl_status qvl_verb_verify_stages(const struct qvl_verify_options *options,

@@ -1,103 +1,22 @@
 /* verify, the part without a checkpoint: the entries of a backend's op table, case by case. */
 #include "verify/verify.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
+#include "base/sha256.h"
+#include "cli/case_records.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/save_case.h"
 #include "cli/verify.h"
+#include "reports/version.h"
 
-static void index_text(const struct qvl_case_result *result, char text[128])
-{
-    size_t used = (size_t)snprintf(text, 128, "%s", result->operand ? result->operand : "");
-    for (int32_t axis = 0; axis < result->rank && used < 100; axis++)
-        used += (size_t)snprintf(text + used, 128 - used, "%s%lld%s", axis ? "," : "[",
-                                 (long long)result->index[axis], axis + 1 == result->rank ? "]" : "");
-}
-
-static struct qvl_record *case_record(const char *line, const char *op, const struct qvl_case_result *result)
-{
-    char place[128];
-    index_text(result, place);
-    struct qvl_record *record = qvl_record_create("op_case", line, result->status);
-    qvl_record_text(record, "op", op, QVL_FROM_SETTING);
-    qvl_record_int(record, "elements", result->elements, NULL, QVL_FROM_MEASURED);
-    qvl_record_int(record, "failures", result->failures, NULL, QVL_FROM_MEASURED);
-    qvl_record_real(record, "margin", result->margin, "1", QVL_FROM_MEASURED);
-    qvl_record_real(record, "drift", result->drift, "1", QVL_FROM_MEASURED);
-    qvl_record_text(record, "worst", place, QVL_FROM_MEASURED);
-    qvl_record_real(record, "expected", result->expected, NULL, QVL_FROM_MEASURED);
-    qvl_record_real(record, "got", result->got, NULL, QVL_FROM_MEASURED);
-    qvl_record_real(record, "tolerance", result->tolerance, NULL, QVL_FROM_MEASURED);
-    if (result->message[0])
-        qvl_record_text(record, "message", result->message, QVL_FROM_MEASURED);
-    if (result->status != QVL_CASE_PASSED)
-        qvl_record_text(record, "repro", result->repro, QVL_FROM_SETTING);
-    return record;
-}
-
-/* What the cases of one op add up to. */
-struct op_summary {
-    int64_t cases, passed, failed, unsupported;
-    double margin, drift;
-};
-
-static void add_to_summary(struct op_summary *summary, const struct qvl_case_result *result)
-{
-    summary->cases++;
-    summary->passed += result->status == QVL_CASE_PASSED;
-    summary->unsupported += result->status == QVL_CASE_UNSUPPORTED;
-    summary->failed += result->status != QVL_CASE_PASSED && result->status != QVL_CASE_UNSUPPORTED;
-    if (!(result->margin <= summary->margin))
-        summary->margin = result->margin;
-    if (!(result->drift <= summary->drift))
-        summary->drift = result->drift;
-}
-
-static enum qvl_status summary_records(const struct op_summary *summaries, struct qvl_report *report,
-                                       struct qvl_error *error)
-{
-    for (int op = 0; op < qvl_verify_op_count(); op++) {
-        const struct op_summary *summary = &summaries[op];
-        if (summary->cases == 0)
-            continue;
-        struct qvl_record *record = qvl_record_create("op", qvl_verify_name(op), QVL_CASE_NONE);
-        qvl_record_int(record, "cases", summary->cases, NULL, QVL_FROM_MEASURED);
-        qvl_record_int(record, "passed", summary->passed, NULL, QVL_FROM_MEASURED);
-        qvl_record_int(record, "failed", summary->failed, NULL, QVL_FROM_MEASURED);
-        qvl_record_int(record, "unsupported", summary->unsupported, NULL, QVL_FROM_MEASURED);
-        qvl_record_real(record, "worst_margin", summary->margin, "1", QVL_FROM_MEASURED);
-        qvl_record_real(record, "worst_drift", summary->drift, "1", QVL_FROM_MEASURED);
-        QVL_TRY(qvl_report_take(report, record, error));
-    }
-    return QVL_OK;
-}
-
-static enum qvl_status run_cases(const struct qvl_case *cases, int64_t count,
-                                 const struct qvl_case_context *context, struct op_summary *summaries,
-                                 struct qvl_report *report, struct qvl_error *error)
-{
-    struct qvl_progress progress;
-    enum qvl_status status = QVL_OK;
-    qvl_progress_begin(&progress, "verify", "case", count);
-    for (int64_t i = 0; i < count && status == QVL_OK; i++) {
-        struct qvl_case_result result;
-        char line[QVL_CASE_LINE_BYTES];
-        qvl_case_print(&cases[i], line);
-        status = qvl_case_run(&cases[i], context, &result, error);
-        if (status != QVL_OK) {
-            qvl_fail_in(error, status, line);
-            break;
-        }
-        const int op = qvl_verify_op(cases[i].check);
-        add_to_summary(&summaries[op], &result);
-        status = qvl_report_take(report, case_record(line, qvl_verify_name(op), &result), error);
-        qvl_progress_update(&progress, i + 1);
-    }
-    qvl_progress_end(&progress);
-    return status;
-}
+#define MOST_JOBS 8 /* by default: each has the threads and the memory of a backend of its own */
 
 /* The cases of the options: one by its whole line, or the built-in ones that the filters leave. */
 static enum qvl_status choose_cases(const struct qvl_verify_options *options, struct qvl_case **cases,
@@ -131,51 +50,148 @@ static enum qvl_status choose_cases(const struct qvl_verify_options *options, st
     return qvl_fail(error, QVL_USAGE, "no case is left by these options; `verify --list` prints all");
 }
 
+/* A reader that has seen enough (`| head`) is no failure. */
 static enum qvl_status list_cases(const struct qvl_case *cases, int64_t count, struct qvl_error *error)
 {
+    signal(SIGPIPE, SIG_IGN);
     for (int64_t i = 0; i < count; i++) {
-        char line[QVL_CASE_LINE_BYTES + 1];
+        char line[QVL_CASE_LINE_BYTES];
         qvl_case_print(&cases[i], line);
-        strcat(line, "\n");
-        QVL_TRY(qvl_output_print(line, strlen(line), error));
+        if (puts(line) < 0)
+            break;
     }
+    if (fflush(stdout) == 0 || errno == EPIPE)
+        return QVL_OK;
+    return qvl_fail(error, QVL_IO, "cannot write to standard output: %s", strerror(errno));
+}
+
+/* What results depend on beside the case line: the owner of a journal. */
+static enum qvl_status subject_of(const struct qvl_verify_options *options, char text[512],
+                                  struct qvl_error *error)
+{
+    char hash[QVL_SHA256_HEX_BYTES] = "built in";
+    if (qvl_file_exists(options->session.backend))
+        QVL_TRY(qvl_sha256_file(options->session.backend, hash, error));
+    snprintf(text, 512, "qvl-audit %s %s; backend %.200s %.16s; threads %d; timeout %g", qvl_version,
+             qvl_git_commit, options->session.backend, hash, options->session.threads, options->timeout);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20)
+            *c = '?';
     return QVL_OK;
 }
 
-enum qvl_status qvl_verb_verify_ops(const struct qvl_verify_options *options, struct qvl_report *report,
+/* The files of the cases that did not pass. Of those whose worker is gone, the reference makes the tensors.
+ */
+static enum qvl_status save_failing(const struct qvl_case_records *records, const char *folder,
+                                    const struct qvl_case *cases, const struct qvl_pool_result *result,
                                     struct qvl_error *error)
 {
-    const struct qvl_backend_options backend_options = {.threads = options->session.threads};
-    struct qvl_opened_backend reference = {0};
-    struct qvl_opened_backend candidate = {0};
-    struct qvl_case_context context = {.threads = options->session.threads,
-                                       .backend = options->session.backend};
+    struct qvl_opened_backend reference;
+    QVL_TRY(qvl_backend_open_named("ref", NULL, &reference, error));
+    const struct qvl_case_context context = {
+        .reference = reference.backend, .keep = qvl_save_tensors, .data = (void *)folder};
+    enum qvl_status status = QVL_OK;
+    for (int64_t i = 0; i < result->count && status == QVL_OK; i++) {
+        const struct qvl_case_result *one = result->outcomes[i] ? &result->outcomes[i]->result : NULL;
+        char line[QVL_CASE_LINE_BYTES], repro[8192];
+        if (!one || one->status == QVL_CASE_PASSED || one->status == QVL_CASE_UNSUPPORTED ||
+            one->status == QVL_CASE_SKIPPED)
+            continue;
+        qvl_case_print(&cases[i], line);
+        qvl_case_repro(records, line, repro, sizeof repro);
+        status = qvl_save_case(folder, &cases[i], one, repro, error);
+        if (status == QVL_OK && (one->status == QVL_CASE_CRASHED || one->status == QVL_CASE_TIMEOUT))
+            status = qvl_case_evidence(&cases[i], &context, one, error);
+    }
+    qvl_backend_close_named(&reference);
+    return status;
+}
+
+static void show_progress(void *context, int64_t done)
+{
+    qvl_progress_update(context, done);
+}
+
+static int default_jobs(void)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > MOST_JOBS ? MOST_JOBS : (int)cores;
+}
+
+static enum qvl_status run_cases(const struct qvl_verify_options *options, const struct qvl_case *cases,
+                                 int64_t count, struct qvl_journal *journal, struct qvl_report *report,
+                                 int *signal, struct qvl_error *error)
+{
+    struct qvl_progress progress;
+    struct qvl_pool_result result = {.count = 0};
+    const struct qvl_case_records records = {.backend = options->session.backend,
+                                             .threads = options->session.threads,
+                                             .timings = options->timings};
+    const struct qvl_pool_options pool = {.setup = {.backend = options->session.backend,
+                                                    .threads = options->session.threads,
+                                                    .save = options->save},
+                                          .jobs = options->jobs < 0 ? default_jobs() : (int)options->jobs,
+                                          .limit = options->timeout,
+                                          .journal = journal,
+                                          .progress = show_progress,
+                                          .context = &progress};
+    enum qvl_status status = options->save ? qvl_save_folder(options->save, error) : QVL_OK;
+    if (status != QVL_OK)
+        return status;
+    qvl_progress_begin(&progress, "verify", "case", count);
+    status = qvl_pool_run(cases, count, &pool, &result, error);
+    qvl_progress_end(&progress);
+    if (status == QVL_OK && options->save)
+        status = save_failing(&records, options->save, cases, &result, error);
+    if (status == QVL_OK)
+        status = qvl_case_records_add(&records, cases, &result, report, error);
+    *signal = result.signal;
+    qvl_pool_result_clear(&result);
+    return status;
+}
+
+enum qvl_status qvl_verb_verify_ops(const struct qvl_verify_options *options, struct qvl_report *report,
+                                    int *signal, struct qvl_error *error)
+{
+    struct qvl_journal *journal = NULL;
     struct qvl_case *cases = NULL;
     int64_t count = 0;
+    char subject[512];
     QVL_TRY(choose_cases(options, &cases, &count, error));
+    enum qvl_status status = QVL_OK;
     if (options->list) {
-        const enum qvl_status status = list_cases(cases, count, error);
+        status = list_cases(cases, count, error);
         free(cases);
         return status;
     }
-    struct op_summary *summaries = calloc((size_t)qvl_verify_op_count(), sizeof *summaries);
-    enum qvl_status status = summaries ? QVL_OK : qvl_fail(error, QVL_NO_MEMORY, "no memory for summaries");
+    if (options->resume)
+        status = subject_of(options, subject, error);
+    if (status == QVL_OK && options->resume)
+        status = qvl_journal_open(options->resume, subject, &journal, error);
     if (status == QVL_OK)
-        status = qvl_backend_open_named("ref", NULL, &reference, error);
-    if (status == QVL_OK)
-        status = qvl_backend_open_named(options->session.backend, &backend_options, &candidate, error);
-    if (status == QVL_OK)
-        status = qvl_backend_find(options->session.backend, &context.open, error);
-    if (status == QVL_OK) {
-        context.reference = reference.backend;
-        context.candidate = candidate.backend;
-        status = run_cases(cases, count, &context, summaries, report, error);
-    }
-    if (status == QVL_OK)
-        status = summary_records(summaries, report, error);
-    qvl_backend_close_named(&candidate);
-    qvl_backend_close_named(&reference);
-    free(summaries);
+        status = run_cases(options, cases, count, journal, report, signal, error);
+    qvl_journal_close(journal);
     free(cases);
     return status;
+}
+
+static const char *text_of(const struct qvl_record *record, const char *name)
+{
+    const struct qvl_field *field = qvl_record_find(record, name);
+    return field && field->type == QVL_FIELD_TEXT ? field->value.text : "";
+}
+
+enum qvl_status qvl_verify_print_repros(const struct qvl_report *report, struct qvl_error *error)
+{
+    for (int64_t i = 0; i < report->record_count; i++) {
+        const struct qvl_record *record = report->records[i];
+        char text[8192 + 64];
+        if (strcmp(record->kind, "op_case") != 0 || record->status == QVL_CASE_PASSED ||
+            record->status == QVL_CASE_UNSUPPORTED || record->status == QVL_CASE_SKIPPED)
+            continue;
+        snprintf(text, sizeof text, "REPRO %s: %s\n", qvl_case_status_name(record->status),
+                 text_of(record, "repro"));
+        QVL_TRY(qvl_output_print(text, strlen(text), error));
+    }
+    return QVL_OK;
 }

@@ -11,6 +11,13 @@ static double rounding_of(enum qvl_dtype dtype, double value, double bound)
     return dtype == QVL_F16 ? half : half + 0x1p-126;
 }
 
+double qvl_tolerance(enum qvl_dtype dtype, double value, double bound, bool exact)
+{
+    return exact || !qvl_dtype_is_storage(dtype) || !isfinite(value)
+               ? 0
+               : bound + rounding_of(dtype, value, bound);
+}
+
 struct judgement {
     double margin; /* error / tolerance: at most 1 passes. Infinite when NaN or an infinity is not matched in
                       kind */

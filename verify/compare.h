@@ -27,4 +27,7 @@ void qvl_compare(struct qvl_comparison *comparison, const struct qvl_operand *op
  * the tolerance is of the size of the values; else PASSED. */
 void qvl_compare_finish(struct qvl_comparison *comparison);
 
+/* The largest error that passes; 0 where an element must be equal, or match in kind. */
+double qvl_tolerance(enum qvl_dtype dtype, double value, double bound, bool exact);
+
 #endif

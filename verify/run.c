@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "verify/compare.h"
+#include "verify/evidence.h"
 #include "verify/expectation.h"
 #include "verify/probe.h"
 
@@ -81,6 +82,7 @@ struct run {
     struct qvl_problem problem;
     struct qvl_expectation expectation;
     struct qvl_side candidate;
+    const struct qvl_case_context *context;
     struct qvl_case_result *result;
 };
 
@@ -131,12 +133,19 @@ static enum qvl_status judge(struct run *run, int index, struct qvl_comparison *
     return status;
 }
 
-static enum qvl_status run_case(struct run *run, struct qvl_error *error)
+static void tell(const struct run *run, bool begins)
+{
+    if (run->context->calling)
+        run->context->calling(run->context->data, begins);
+}
+
+static enum qvl_status judge_case(struct run *run, struct qvl_error *error)
 {
     struct qvl_comparison comparison = {.result = run->result};
-    QVL_TRY(qvl_problem_set_up(&run->problem, run->op, error));
-    QVL_TRY(qvl_expectation_make(&run->expectation, error));
-    if (!run_candidate(run))
+    tell(run, true);
+    const bool answered = run_candidate(run);
+    tell(run, false);
+    if (!answered)
         return QVL_OK;
     for (int i = 0; i < run->problem.count; i++)
         if (run->problem.operands[i].judge != QVL_JUDGE_NONE)
@@ -145,10 +154,23 @@ static enum qvl_status run_case(struct run *run, struct qvl_error *error)
     return QVL_OK;
 }
 
+static enum qvl_status run_case(struct run *run, struct qvl_error *error)
+{
+    const struct qvl_case_result *result = run->result;
+    QVL_TRY(qvl_problem_set_up(&run->problem, run->op, error));
+    QVL_TRY(qvl_expectation_make(&run->expectation, error));
+    QVL_TRY(judge_case(run, error));
+    if (!run->context->keep || result->status == QVL_CASE_PASSED || result->status == QVL_CASE_UNSUPPORTED)
+        return QVL_OK;
+    struct qvl_side *candidate = result->elements > 0 ? &run->candidate : NULL;
+    return qvl_evidence_give(&run->expectation, candidate, run->context, result, error);
+}
+
 static enum qvl_status run_op(const struct qvl_case *chosen, const struct qvl_case_context *context,
                               struct qvl_case_result *result, struct qvl_error *error)
 {
-    struct run run = {.op = ops[chosen->check], .problem = {.chosen = chosen}, .result = result};
+    struct run run = {
+        .op = ops[chosen->check], .problem = {.chosen = chosen}, .context = context, .result = result};
     run.expectation = (struct qvl_expectation){.op = run.op,
                                                .problem = &run.problem,
                                                .reference = context->reference,
@@ -182,4 +204,24 @@ enum qvl_status qvl_case_run(const struct qvl_case *chosen, const struct qvl_cas
     const enum qvl_status status =
         probe ? probe->run(chosen, context, result, error) : run_op(chosen, context, result, error);
     return status == QVL_OK ? QVL_OK : qvl_fail_in(error, status, line);
+}
+
+enum qvl_status qvl_case_evidence(const struct qvl_case *chosen, const struct qvl_case_context *context,
+                                  const struct qvl_case_result *result, struct qvl_error *error)
+{
+    if (qvl_probe_of(chosen->check))
+        return QVL_OK;
+    struct qvl_problem problem = {.chosen = chosen};
+    struct qvl_expectation expectation = {.op = ops[chosen->check],
+                                          .problem = &problem,
+                                          .reference = context->reference,
+                                          .candidate = context->reference};
+    enum qvl_status status = qvl_problem_set_up(&problem, expectation.op, error);
+    if (status == QVL_OK)
+        status = qvl_expectation_make(&expectation, error);
+    if (status == QVL_OK)
+        status = qvl_evidence_give(&expectation, NULL, context, result, error);
+    qvl_expectation_clear(&expectation);
+    qvl_problem_free(&problem);
+    return status;
 }

@@ -91,6 +91,21 @@ struct qvl_case_result {
     char repro[512];   /* the command that repeats the case */
 };
 
+/* A tensor of a case as evidence: "input.x", "expected.y", "tolerance.y", "got.y". Inputs of 16 bits come as
+ * F32, outputs and tolerances as F64. */
+struct qvl_case_tensor {
+    char name[64];
+    enum qvl_dtype dtype;
+    int32_t rank;
+    int64_t shape[QVL_MAX_RANK];
+    void *data; /* contiguous; valid during the call of `keep` */
+};
+
+typedef enum qvl_status qvl_case_keep_fn(void *data, const struct qvl_case *chosen,
+                                         const struct qvl_case_result *result,
+                                         const struct qvl_case_tensor *tensors, int count,
+                                         struct qvl_error *error);
+
 /* Who is verified. */
 struct qvl_case_context {
     struct qvl_backend *reference;
@@ -99,6 +114,10 @@ struct qvl_case_context {
                                   are SKIPPED */
     int threads;               /* the candidate was opened with */
     const char *backend;       /* the candidate as --backend names it; NULL: by its own name */
+    void (*calling)(void *data, bool begins); /* told when the candidate's calls of an op case begin and end;
+                                                 may be NULL */
+    qvl_case_keep_fn *keep; /* gets the tensors of an op case that did not pass; may be NULL */
+    void *data;             /* handed to these two */
 };
 
 /* Memory that a case needs where that is large (over 64 MiB, backend and checker together), else 0. A case
@@ -110,5 +129,10 @@ int64_t qvl_case_bytes(const struct qvl_case *asked);
  * reference. */
 enum qvl_status qvl_case_run(const struct qvl_case *chosen, const struct qvl_case_context *context,
                              struct qvl_case_result *result, struct qvl_error *error);
+
+/* Hand the tensors of a case that was not judged, because the candidate did not survive it, to the context's
+ * `keep`: the reference alone runs. A probe has none. */
+enum qvl_status qvl_case_evidence(const struct qvl_case *chosen, const struct qvl_case_context *context,
+                                  const struct qvl_case_result *result, struct qvl_error *error);
 
 #endif

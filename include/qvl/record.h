@@ -85,6 +85,10 @@ struct qvl_omission {
     char *reason;
 };
 
+/* The statuses that fail a report unless it says otherwise. */
+#define QVL_REPORT_FAIL_ON                                                                                   \
+    (1U << QVL_CASE_FAILED | 1U << QVL_CASE_CRASHED | 1U << QVL_CASE_TIMEOUT | 1U << QVL_CASE_MISTRUSTED)
+
 struct qvl_report {
     int argc;
     const char *const *argv;        /* the command line; borrowed */
@@ -95,7 +99,9 @@ struct qvl_report {
     int64_t record_count, record_capacity;
     struct qvl_omission *omissions;
     int64_t omission_count, omission_capacity;
-    char **notes; /* sentences printed under the tables: conventions, definitions */
+    unsigned fail_on; /* bits 1 << status of the checks that make the outcome QVL_FAILED; 0:
+                         QVL_REPORT_FAIL_ON. 1 << QVL_CASE_NONE: none */
+    char **notes;     /* sentences printed under the tables: conventions, definitions */
     int64_t note_count, note_capacity;
 };
 
@@ -375,22 +381,20 @@ static inline int64_t qvl_report_status_count(const struct qvl_report *report, e
     return count;
 }
 
-/* What the checks of a report add up to: QVL_FAILED when one failed, crashed, timed out or was mistrusted, or
- * when there are checks and none was executed; QVL_INCOMPARABLE when only a measurement is invalid. */
+/* What the checks of a report add up to: QVL_FAILED when one has a status of `fail_on`, or when there are
+ * checks and none was executed; QVL_INCOMPARABLE when only a measurement is invalid. */
 static inline enum qvl_status qvl_report_outcome(const struct qvl_report *report)
 {
-    int64_t passed = qvl_report_status_count(report, QVL_CASE_PASSED);
-    int64_t invalid = qvl_report_status_count(report, QVL_CASE_INVALID);
-    int64_t idle = qvl_report_status_count(report, QVL_CASE_UNSUPPORTED) +
-                   qvl_report_status_count(report, QVL_CASE_SKIPPED);
-    if (qvl_report_status_count(report, QVL_CASE_FAILED) + qvl_report_status_count(report, QVL_CASE_CRASHED) +
-            qvl_report_status_count(report, QVL_CASE_TIMEOUT) +
-            qvl_report_status_count(report, QVL_CASE_MISTRUSTED) >
-        0)
-        return QVL_FAILED;
-    if (invalid > 0)
+    const unsigned fail_on = report->fail_on ? report->fail_on : QVL_REPORT_FAIL_ON;
+    const int64_t idle = qvl_report_status_count(report, QVL_CASE_UNSUPPORTED) +
+                         qvl_report_status_count(report, QVL_CASE_SKIPPED);
+    const int64_t checks = report->record_count - qvl_report_status_count(report, QVL_CASE_NONE);
+    for (int status = QVL_CASE_PASSED; status < QVL_CASE_STATUS_COUNT; status++)
+        if ((fail_on >> status & 1) && qvl_report_status_count(report, (enum qvl_case_status)status) > 0)
+            return QVL_FAILED;
+    if (qvl_report_status_count(report, QVL_CASE_INVALID) > 0)
         return QVL_INCOMPARABLE;
-    return idle > 0 && passed == 0 ? QVL_FAILED : QVL_OK;
+    return idle > 0 && checks == idle ? QVL_FAILED : QVL_OK;
 }
 
 /* Free what the report owns and empty it; the struct itself is the caller's. NULL is accepted. */
