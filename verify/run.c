@@ -82,9 +82,49 @@ struct run {
     struct qvl_problem problem;
     struct qvl_expectation expectation;
     struct qvl_side candidate;
+    bool placed; /* the candidate's side is open, with other values in it */
     const struct qvl_case_context *context;
     struct qvl_case_result *result;
 };
+
+/* Whether the second problem could stand where the first one is. */
+static bool same_shapes(const struct qvl_problem *a, const struct qvl_problem *b)
+{
+    bool same = a->count == b->count;
+    for (int i = 0; i < a->count && same; i++) {
+        const struct qvl_operand *x = &a->operands[i], *y = &b->operands[i];
+        same = x->role == y->role && x->dtype == y->dtype && x->rank == y->rank && x->pad == y->pad &&
+               memcmp(x->shape, y->shape, (size_t)x->rank * sizeof *x->shape) == 0;
+    }
+    return same;
+}
+
+/* Make the call once on other values at the addresses of the real ones. A backend that remembers by address
+ * (a converted input, a plan, a result) then answers the real call from the past. What becomes of this call
+ * does not count. */
+static void call_on_others(struct run *run)
+{
+    struct qvl_case others = *run->problem.chosen;
+    struct qvl_problem problem = {.chosen = &others};
+    struct qvl_side *side = &run->candidate;
+    struct qvl_error ignored;
+    others.seed ^= UINT64_C(0x5851f42d4c957f2d);
+    if (qvl_problem_set_up(&problem, run->op, &ignored) == QVL_OK && same_shapes(&problem, &run->problem)) {
+        side->problem = &problem;
+        enum qvl_status status = qvl_side_open(side, &ignored);
+        if (status == QVL_OK)
+            status = run->op->call(side, NULL, &ignored);
+        if (status == QVL_OK)
+            status = side->backend->sync(side->backend, &ignored);
+        run->placed = status == QVL_OK;
+        if (!run->placed) {
+            qvl_side_close(side);
+            *side = (struct qvl_side){.backend = side->backend};
+        }
+        side->problem = &run->problem;
+    }
+    qvl_problem_free(&problem);
+}
 
 /* The candidate's call, and that it kept its hands off everything else. A refusal or a fault is its result.
  */
@@ -93,7 +133,9 @@ static bool run_candidate(struct run *run)
     struct qvl_backend *backend = run->candidate.backend;
     struct qvl_error error = {.message = ""};
     const uint64_t before = qvl_problem_fingerprint(&run->problem);
-    enum qvl_status status = qvl_side_open(&run->candidate, &error);
+    call_on_others(run);
+    enum qvl_status status = run->placed ? qvl_side_refill(&run->candidate, &run->problem, &error)
+                                         : qvl_side_open(&run->candidate, &error);
     if (status == QVL_OK)
         status = run->op->call(&run->candidate, NULL, &error);
     if (status == QVL_OK)

@@ -4,7 +4,11 @@
 
 #include "qvl/rounding.h"
 
-enum { GUARD = 256, POISON = 0xff }; /* bytes; 0xff.. is NaN in every float type and -1 in the integers */
+enum { POISON = 0xff }; /* 0xff.. is NaN in every float type and -1 in the integers */
+
+/* Bytes of a guard zone: two rows, so that a write to the row before the first or behind the last lands in
+ * it, within these limits. */
+enum { GUARD_LEAST = 256, GUARD_MOST = 65536 };
 
 enum qvl_dtype qvl_side_dtype(const struct qvl_side *side, const struct qvl_operand *operand)
 {
@@ -62,7 +66,10 @@ static size_t lay_out(struct qvl_placed *placed, const struct qvl_operand *opera
         placed->view.stride[axis] = extent + operand->pad;
         extent = operand->shape[axis] * placed->view.stride[axis];
     }
-    placed->bytes = (size_t)extent * qvl_dtype_bytes(dtype) + 2 * GUARD;
+    const size_t row = operand->rank > 1 ? (size_t)placed->view.stride[operand->rank - 2] : 1;
+    const size_t wanted = (2 * row * qvl_dtype_bytes(dtype) + 255) / 256 * 256; /* keeps alignment */
+    placed->guard = wanted < GUARD_LEAST ? GUARD_LEAST : wanted > GUARD_MOST ? GUARD_MOST : wanted;
+    placed->bytes = (size_t)extent * qvl_dtype_bytes(dtype) + 2 * placed->guard;
     return placed->bytes;
 }
 
@@ -72,30 +79,41 @@ static struct qvl_tensor as_bytes(const struct qvl_placed *placed)
     return qvl_tensor_1d(placed->memory, QVL_U8, (int64_t)placed->bytes);
 }
 
+/* The image of an operand, and the memory like it. */
+static enum qvl_status fill(struct qvl_side *side, int index, struct qvl_error *error)
+{
+    const struct qvl_operand *operand = &side->problem->operands[index];
+    struct qvl_placed *placed = &side->placed[index];
+    const enum qvl_dtype dtype = placed->view.dtype;
+    const size_t element = qvl_dtype_bytes(dtype);
+    memset(placed->image, POISON, placed->bytes);
+    for (int64_t i = 0; operand->host && i < qvl_operand_count(operand); i++)
+        copy_value(operand, dtype, i,
+                   placed->image + placed->guard + (size_t)offset_of(&placed->view, i) * element);
+    if (operand->role == QVL_ROLE_HOST) {
+        memcpy(placed->memory, placed->image, placed->bytes);
+        return QVL_OK;
+    }
+    const struct qvl_tensor bytes = as_bytes(placed);
+    return side->backend->upload(side->backend, &bytes, placed->image, error);
+}
+
 static enum qvl_status place(struct qvl_side *side, int index, struct qvl_error *error)
 {
     const struct qvl_operand *operand = &side->problem->operands[index];
     struct qvl_placed *placed = &side->placed[index];
-    const enum qvl_dtype dtype = qvl_side_dtype(side, operand);
-    const size_t element = qvl_dtype_bytes(dtype);
-    placed->image = malloc(lay_out(placed, operand, dtype));
+    placed->image = malloc(lay_out(placed, operand, qvl_side_dtype(side, operand)));
     if (!placed->image)
         return no_memory(operand, placed->bytes, error);
-    memset(placed->image, POISON, placed->bytes);
-    for (int64_t i = 0; operand->host && i < qvl_operand_count(operand); i++)
-        copy_value(operand, dtype, i, placed->image + GUARD + (size_t)offset_of(&placed->view, i) * element);
     if (operand->role == QVL_ROLE_HOST) {
         placed->memory = malloc(placed->bytes);
         if (!placed->memory)
             return no_memory(operand, placed->bytes, error);
-        memcpy(placed->memory, placed->image, placed->bytes);
     } else {
         QVL_TRY(side->backend->allocate(side->backend, placed->bytes, &placed->memory, error));
-        const struct qvl_tensor bytes = as_bytes(placed);
-        QVL_TRY(side->backend->upload(side->backend, &bytes, placed->image, error));
     }
-    placed->view.data = (char *)placed->memory + GUARD;
-    return QVL_OK;
+    placed->view.data = (char *)placed->memory + placed->guard;
+    return fill(side, index, error);
 }
 
 static enum qvl_status prepare(struct qvl_side *side, int index, struct qvl_error *error)
@@ -122,6 +140,32 @@ enum qvl_status qvl_side_open(struct qvl_side *side, struct qvl_error *error)
     return QVL_OK;
 }
 
+static void drop_caches(struct qvl_side *side)
+{
+    for (int i = 0; i < QVL_SIDE_CACHES; i++) {
+        if (side->caches[i])
+            side->backend->cache_destroy(side->backend, side->caches[i]);
+        side->caches[i] = NULL;
+    }
+}
+
+enum qvl_status qvl_side_refill(struct qvl_side *side, const struct qvl_problem *problem,
+                                struct qvl_error *error)
+{
+    side->problem = problem;
+    drop_caches(side);
+    for (int i = 0; i < problem->count; i++) {
+        if (problem->operands[i].role == QVL_ROLE_WEIGHT) {
+            side->backend->weight_destroy(side->backend, side->weights[i]);
+            side->weights[i] = NULL;
+            QVL_TRY(prepare(side, i, error));
+        } else {
+            QVL_TRY(fill(side, i, error));
+        }
+    }
+    return QVL_OK;
+}
+
 void qvl_side_close(struct qvl_side *side)
 {
     for (int i = 0; i < side->problem->count; i++) {
@@ -133,9 +177,7 @@ void qvl_side_close(struct qvl_side *side)
         if (side->weights[i])
             side->backend->weight_destroy(side->backend, side->weights[i]);
     }
-    for (int i = 0; i < QVL_SIDE_CACHES; i++)
-        if (side->caches[i])
-            side->backend->cache_destroy(side->backend, side->caches[i]);
+    drop_caches(side);
 }
 
 /* The memory of a placed operand as it is now; malloc'd. */
@@ -173,7 +215,7 @@ enum qvl_status qvl_side_values(struct qvl_side *side, int index, double **value
         return status;
     }
     for (int64_t i = 0; i < count; i++)
-        (*values)[i] = value_of(placed->view.dtype, now + GUARD, offset_of(&placed->view, i));
+        (*values)[i] = value_of(placed->view.dtype, now + placed->guard, offset_of(&placed->view, i));
     free(now);
     return QVL_OK;
 }
@@ -183,7 +225,7 @@ static void copy_elements(const struct qvl_placed *placed, const unsigned char *
 {
     const size_t element = qvl_dtype_bytes(placed->view.dtype);
     for (int64_t i = 0; i < qvl_tensor_count(&placed->view); i++) {
-        const size_t at = GUARD + (size_t)offset_of(&placed->view, i) * element;
+        const size_t at = placed->guard + (size_t)offset_of(&placed->view, i) * element;
         memcpy(to + at, from + at, element);
     }
 }
@@ -200,12 +242,14 @@ enum qvl_status qvl_side_untouched(struct qvl_side *side, struct qvl_error *erro
         QVL_TRY(fetch(side, i, &now, error));
         if (operand->role != QVL_ROLE_INPUT)
             copy_elements(placed, placed->image, now);
+        if (memcmp(now, placed->image, placed->bytes) == 0)
+            at = placed->bytes;
         while (at < placed->bytes && now[at] == placed->image[at])
             at++;
         free(now);
         if (at < placed->bytes)
             return qvl_fail(error, QVL_FAILED, "%s: byte %lld from its start was written, which is %s",
-                            operand->name, (long long)at - GUARD,
+                            operand->name, (long long)at - (long long)placed->guard,
                             operand->role == QVL_ROLE_INPUT ? "an input" : "outside the output");
     }
     return QVL_OK;

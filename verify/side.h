@@ -9,8 +9,8 @@
 
 struct qvl_placed {
     struct qvl_tensor view;
-    void *memory; /* of the backend; starts with a guard zone. Host memory for QVL_ROLE_HOST */
-    size_t bytes;
+    void *memory;         /* of the backend; starts with a guard zone. Host memory for QVL_ROLE_HOST */
+    size_t bytes, guard;  /* of `memory`; of each of its guard zones */
     unsigned char *image; /* what `memory` held before the call */
 };
 
@@ -25,6 +25,11 @@ struct qvl_side {
 
 enum qvl_status qvl_side_open(struct qvl_side *side, struct qvl_error *error);
 void qvl_side_close(struct qvl_side *side);
+
+/* Give an open side another problem of the same shapes: new values at the same addresses, outputs poisoned
+ * again, weights prepared anew, caches gone. */
+enum qvl_status qvl_side_refill(struct qvl_side *side, const struct qvl_problem *problem,
+                                struct qvl_error *error);
 
 /* The type an operand has on this side. */
 enum qvl_dtype qvl_side_dtype(const struct qvl_side *side, const struct qvl_operand *operand);
