@@ -10,6 +10,20 @@ enum { POISON = 0xff }; /* 0xff.. is NaN in every float type and -1 in the integ
  * it, within these limits. */
 enum { GUARD_LEAST = 256, GUARD_MOST = 65536 };
 
+/* What lies around the elements of an operand. In the float types a signalling NaN: whatever a kernel
+ * computes from it is quiet, so that a kernel which also works on the gaps cannot leave them as they were;
+ * another one for inputs than for outputs, so that it cannot copy them either. */
+static void gap_pattern(enum qvl_dtype dtype, bool input, unsigned char pattern[8])
+{
+    const uint32_t single = input ? 0x7fb5b5b5U : 0x7fa6a6a6U;
+    const uint16_t half = dtype == QVL_F16 ? (input ? 0x7db5U : 0x7da6U) : (input ? 0x7fb5U : 0x7fa6U);
+    memset(pattern, input ? POISON : POISON - 1, 8);
+    if (dtype == QVL_F32)
+        memcpy(pattern, &single, sizeof single);
+    else if (dtype == QVL_BF16 || dtype == QVL_F16)
+        memcpy(pattern, &half, sizeof half);
+}
+
 enum qvl_dtype qvl_side_dtype(const struct qvl_side *side, const struct qvl_operand *operand)
 {
     const bool wide = side->widen && qvl_dtype_is_storage(operand->dtype) && !operand->keeps_dtype;
@@ -73,6 +87,21 @@ static size_t lay_out(struct qvl_placed *placed, const struct qvl_operand *opera
     return placed->bytes;
 }
 
+/* Gap patterns everywhere, and in the elements of an output poison. */
+static void fill_image(const struct qvl_placed *placed, const struct qvl_operand *operand)
+{
+    const struct qvl_tensor *view = &placed->view;
+    const size_t element = qvl_dtype_bytes(view->dtype);
+    const int64_t width = view->shape[view->rank - 1], count = qvl_tensor_count(view);
+    unsigned char pattern[8];
+    gap_pattern(view->dtype, operand->role == QVL_ROLE_INPUT, pattern);
+    for (size_t at = 0; at < placed->bytes; at += element)
+        memcpy(placed->image + at, pattern, element);
+    for (int64_t i = 0; !operand->host && i < count; i += width)
+        memset(placed->image + placed->guard + (size_t)offset_of(view, i) * element, POISON,
+               (size_t)width * element);
+}
+
 /* The whole memory as one tensor of bytes. */
 static struct qvl_tensor as_bytes(const struct qvl_placed *placed)
 {
@@ -86,7 +115,7 @@ static enum qvl_status fill(struct qvl_side *side, int index, struct qvl_error *
     struct qvl_placed *placed = &side->placed[index];
     const enum qvl_dtype dtype = placed->view.dtype;
     const size_t element = qvl_dtype_bytes(dtype);
-    memset(placed->image, POISON, placed->bytes);
+    fill_image(placed, operand);
     for (int64_t i = 0; operand->host && i < qvl_operand_count(operand); i++)
         copy_value(operand, dtype, i,
                    placed->image + placed->guard + (size_t)offset_of(&placed->view, i) * element);

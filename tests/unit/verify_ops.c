@@ -344,6 +344,18 @@ static enum qvl_status gives_up(struct qvl_backend *backend, const struct qvl_so
     return args->x.dtype == QVL_F16 ? qvl_fail(error, QVL_UNAVAILABLE, "device lost") : QVL_OK;
 }
 
+/* The rows with the gaps between them, as if the tensors were contiguous and wider. */
+static enum qvl_status works_on_gaps(struct qvl_backend *backend, const struct qvl_add_args *args,
+                                     struct qvl_error *error)
+{
+    struct qvl_add_args wide = *args;
+    struct qvl_tensor *tensors[] = {&wide.a, &wide.b, &wide.y};
+    (void)backend;
+    for (int i = 0; i < 3 && args->y.shape[0] > 1; i++)
+        tensors[i]->shape[1] = tensors[i]->stride[0];
+    return good->ops.add(good, &wide, error);
+}
+
 /* ---- what becomes of them ---- */
 
 #define KILLS(test, entry, kernel)                                                                           \
@@ -370,6 +382,17 @@ KILLS(kills_skips_the_tail, layer_norm, skips_the_tail)
 KILLS(kills_no_presence_penalty, sample, no_presence_penalty)
 KILLS(kills_first_rows, add_rows, first_rows)
 KILLS(kills_gives_up, softmax, gives_up)
+
+/* Its sums of gaps are NaN, as the gaps were. */
+static void kills_works_on_gaps(void **state)
+{
+    (void)state;
+    mutant = *good;
+    mutant.ops.add = works_on_gaps;
+    run_cases(&(struct qvl_case_filter){.op = "add", .text = "rows=3 dim=401 pad=5"});
+    assert_int_equal(count_of_status[QVL_CASE_PASSED], 0);
+    assert_true(count_of_status[QVL_CASE_FAILED] > 0);
+}
 
 static void kills_tile_for_repeat(void **state)
 {
@@ -555,6 +578,7 @@ int main(void)
         cmocka_unit_test(kills_no_presence_penalty),
         cmocka_unit_test(kills_first_rows),
         cmocka_unit_test(kills_gives_up),
+        cmocka_unit_test(kills_works_on_gaps),
         cmocka_unit_test(float32_bounds_are_tight_enough),
         cmocka_unit_test(tells_missing_from_wrong),
         cmocka_unit_test(locates_the_worst_element),
