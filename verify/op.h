@@ -31,4 +31,7 @@ struct qvl_verify_op {
 QVL_OPS(QVL_VERIFY_DECLARE)
 #undef QVL_VERIFY_DECLARE
 
+/* The entry of index 0 .. qvl_verify_op_count() - 1. */
+const struct qvl_verify_op *qvl_verify_entry(int op);
+
 #endif

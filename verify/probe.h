@@ -21,8 +21,82 @@ struct qvl_probe {
     int64_t (*bytes)(const struct qvl_case *chosen);
 };
 
+/* Invariance, by dimension. */
+#define QVL_PROBES_INVARIANCE(X)                                                                             \
+    X(repeat_patch_embed)                                                                                    \
+    X(repeat_pos_interp)                                                                                     \
+    X(repeat_vision_rope_table)                                                                              \
+    X(repeat_layer_norm)                                                                                     \
+    X(repeat_linear)                                                                                         \
+    X(repeat_rope)                                                                                           \
+    X(repeat_vision_attention)                                                                               \
+    X(repeat_gelu)                                                                                           \
+    X(repeat_merger)                                                                                         \
+    X(repeat_embed)                                                                                          \
+    X(repeat_scatter_rows)                                                                                   \
+    X(repeat_mrope_table)                                                                                    \
+    X(repeat_rms_norm)                                                                                       \
+    X(repeat_cache_append)                                                                                   \
+    X(repeat_attention)                                                                                      \
+    X(repeat_swiglu)                                                                                         \
+    X(repeat_add)                                                                                            \
+    X(repeat_add_rows)                                                                                       \
+    X(repeat_moe_route)                                                                                      \
+    X(repeat_moe_experts)                                                                                    \
+    X(repeat_moe_combine)                                                                                    \
+    X(repeat_output_head)                                                                                    \
+    X(repeat_softmax)                                                                                        \
+    X(repeat_sample)                                                                                         \
+    X(threads_patch_embed)                                                                                   \
+    X(threads_pos_interp)                                                                                    \
+    X(threads_vision_rope_table)                                                                             \
+    X(threads_layer_norm)                                                                                    \
+    X(threads_linear)                                                                                        \
+    X(threads_rope)                                                                                          \
+    X(threads_vision_attention)                                                                              \
+    X(threads_gelu)                                                                                          \
+    X(threads_merger)                                                                                        \
+    X(threads_embed)                                                                                         \
+    X(threads_scatter_rows)                                                                                  \
+    X(threads_mrope_table)                                                                                   \
+    X(threads_rms_norm)                                                                                      \
+    X(threads_cache_append)                                                                                  \
+    X(threads_attention)                                                                                     \
+    X(threads_swiglu)                                                                                        \
+    X(threads_add)                                                                                           \
+    X(threads_add_rows)                                                                                      \
+    X(threads_moe_route)                                                                                     \
+    X(threads_moe_experts)                                                                                   \
+    X(threads_moe_combine)                                                                                   \
+    X(threads_output_head)                                                                                   \
+    X(threads_softmax)                                                                                       \
+    X(threads_sample)                                                                                        \
+    X(batch_patch_embed)                                                                                     \
+    X(batch_layer_norm)                                                                                      \
+    X(batch_linear)                                                                                          \
+    X(batch_rope)                                                                                            \
+    X(batch_gelu)                                                                                            \
+    X(batch_merger)                                                                                          \
+    X(batch_embed)                                                                                           \
+    X(batch_rms_norm)                                                                                        \
+    X(batch_swiglu)                                                                                          \
+    X(batch_add)                                                                                             \
+    X(batch_moe_route)                                                                                       \
+    X(batch_moe_experts)                                                                                     \
+    X(batch_moe_combine)                                                                                     \
+    X(batch_output_head)                                                                                     \
+    X(batch_softmax)                                                                                         \
+    X(batch_vision_attention)                                                                                \
+    X(batch_attention)                                                                                       \
+    X(chunk_attention)                                                                                       \
+    X(split_attention)                                                                                       \
+    X(split_cache_append)                                                                                    \
+    X(order_vision_attention)                                                                                \
+    X(order_pos_interp)                                                                                      \
+    X(order_vision_rope_table)
+
 /* X-macro over the probes, in the order of listings. */
-#define QVL_PROBES(X)
+#define QVL_PROBES(X) QVL_PROBES_INVARIANCE(X)
 
 #define QVL_PROBE_DECLARE(name) extern const struct qvl_probe qvl_probe_##name;
 QVL_PROBES(QVL_PROBE_DECLARE)

@@ -34,6 +34,11 @@ int qvl_verify_op_count(void)
     return OPS;
 }
 
+const struct qvl_verify_op *qvl_verify_entry(int op)
+{
+    return ops[op];
+}
+
 int qvl_verify_count(void)
 {
     return OPS + PROBES;

@@ -12,7 +12,17 @@
 
 static struct qvl_backend *good;
 static struct qvl_backend mutant; /* a copy of `good` with one entry replaced */
-static struct qvl_case_context context = {.candidate = &mutant};
+
+/* Another instance of the mutant. */
+static enum qvl_status open_mutant(const struct qvl_backend_options *options, struct qvl_backend **backend,
+                                   struct qvl_error *error)
+{
+    QVL_TRY(qvl_ref_open(options, backend, error));
+    (*backend)->ops = mutant.ops;
+    return QVL_OK;
+}
+
+static struct qvl_case_context context = {.candidate = &mutant, .open = open_mutant};
 
 static int open_backends(void **state)
 {
