@@ -6,8 +6,8 @@
 
 #define LARGEST_NUMBER (INT64_C(1) << 24)
 
-static const char *const distributions[QVL_DIST_COUNT] = {"normal",  "ints",     "constant", "tiny",   "huge",
-                                                          "outlier", "negative", "ties",     "special"};
+static const char *const distributions[QVL_DIST_COUNT] = {
+    "normal", "ints", "constant", "tiny", "huge", "outlier", "negative", "ties", "special", "mantissa"};
 
 const char *qvl_distribution_name(enum qvl_distribution distribution)
 {
@@ -26,13 +26,28 @@ static enum qvl_status parse_integer(const char *key, const char *value, uint64_
     return QVL_OK;
 }
 
-/* dtype, dist and seed; `known` tells whether the key was one of them. */
+/* The name of a set: letters, digits, dots and hyphens. */
+static enum qvl_status parse_set(const char *value, struct qvl_case *parsed, struct qvl_error *error)
+{
+    const size_t length = strlen(value);
+    if (length == 0 || length >= sizeof parsed->set ||
+        strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789.-") != length)
+        return qvl_fail(error, QVL_USAGE,
+                        "set=%.40s: expected at most %zu lower-case letters, digits, dots and hyphens", value,
+                        sizeof parsed->set - 1);
+    memcpy(parsed->set, value, length + 1);
+    return QVL_OK;
+}
+
+/* dtype, dist, seed and set; `known` tells whether the key was one of them. */
 static enum qvl_status parse_common(const char *key, const char *value, struct qvl_case *parsed, bool *known,
                                     struct qvl_error *error)
 {
     *known = true;
     if (!strcmp(key, "seed"))
         return parse_integer(key, value, UINT64_MAX, &parsed->seed, error);
+    if (!strcmp(key, "set"))
+        return parse_set(value, parsed, error);
     if (!strcmp(key, "dtype")) {
         for (enum qvl_dtype dtype = QVL_F32; dtype <= QVL_F16; dtype++)
             if (!strcmp(value, qvl_dtype_name(dtype))) {
@@ -104,7 +119,7 @@ void qvl_case_print(const struct qvl_case *printed, char line[QVL_CASE_LINE_BYTE
     for (int i = 0; i < QVL_CASE_NUMBERS && qvl_verify_number(printed->check, i); i++)
         used += (size_t)snprintf(line + used, QVL_CASE_LINE_BYTES - used, " %s=%lld",
                                  qvl_verify_number(printed->check, i), (long long)printed->numbers[i]);
-    snprintf(line + used, QVL_CASE_LINE_BYTES - used, " dtype=%s dist=%s seed=%llu",
+    snprintf(line + used, QVL_CASE_LINE_BYTES - used, " dtype=%s dist=%s seed=%llu%s%s",
              qvl_dtype_name(printed->dtype), qvl_distribution_name(printed->distribution),
-             (unsigned long long)printed->seed);
+             (unsigned long long)printed->seed, *printed->set ? " set=" : "", printed->set);
 }

@@ -20,6 +20,7 @@ static void add_rows(struct qvl_problem *problem, enum qvl_role role, const char
     operand->pad = qvl_number(problem, "pad");
     /* scores that are all -inf are masked rows: whether their zeros meet a NaN in v is left open */
     operand->no_infinities = strchr(name, 'q') || strchr(name, 'k');
+    operand->part = strchr(name, 'q') ? QVL_PART_QUERY : strchr(name, 'k') ? QVL_PART_KEY : QVL_PART_VALUE;
     if (role == QVL_ROLE_INPUT)
         qvl_problem_fill(problem, operand, 1);
 }

@@ -1,13 +1,9 @@
 /* linear, patch_embed, output_head, embed, merger. */
 #include "verify/op.h"
 
-/* A prepared matrix [out, in] with entries of variance 1/in, so that outputs have the scale of the inputs. */
 static struct qvl_operand *add_weight(struct qvl_problem *problem, const char *name, int64_t out, int64_t in)
 {
-    struct qvl_operand *weight =
-        qvl_problem_add(problem, QVL_ROLE_WEIGHT, name, 2, (const int64_t[]){out, in});
-    qvl_problem_fill_normal(problem, weight, 0, in > 0 ? 1 / sqrt((double)in) : 0);
-    return weight;
+    return qvl_problem_add_weight(problem, name, &(struct qvl_weight_shape){.out = out, .in = in});
 }
 
 static void add_vector(struct qvl_problem *problem, const char *name, int64_t count, double mean,
@@ -150,9 +146,13 @@ static void setup_merger(struct qvl_problem *problem)
         problem, qvl_problem_add(problem, QVL_ROLE_INPUT, "x", 2, (const int64_t[]){tokens * group, dim}), 1);
     add_vector(problem, "norm_weight", norm_dim, 1, 0.25);
     add_vector(problem, "norm_bias", norm_dim, 0, 0.3);
-    add_weight(problem, "fc1", width, width);
+    qvl_problem_add_weight(
+        problem, "fc1",
+        &(struct qvl_weight_shape){
+            .out = width, .in = width, .layer = QVL_LAYER_FIRST, .units = width, .period = dim});
     add_vector(problem, "fc1_bias", width, 0, 0.3);
-    add_weight(problem, "fc2", out, width);
+    qvl_problem_add_weight(problem, "fc2",
+                           &(struct qvl_weight_shape){.out = out, .in = width, .layer = QVL_LAYER_SECOND});
     add_vector(problem, "fc2_bias", out, 0, 0.3);
     qvl_problem_add(problem, QVL_ROLE_OUTPUT, "y", 2, (const int64_t[]){tokens, out});
 }

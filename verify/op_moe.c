@@ -86,17 +86,6 @@ const struct qvl_verify_op qvl_verify_moe_route = {.numbers = {"rows", "experts"
 
 enum { X, PICKED, GATE_UP, DOWN, Y };
 
-static void add_expert_weight(struct qvl_problem *problem, const char *name, int64_t out, int64_t in)
-{
-    const int64_t experts = qvl_number(problem, "experts");
-    const bool first = qvl_number(problem, "first");
-    struct qvl_operand *weight = qvl_problem_add(
-        problem, QVL_ROLE_WEIGHT, name, 3, (const int64_t[]){experts, first ? in : out, first ? out : in});
-    weight->use = QVL_USE_EXPERTS;
-    weight->input_first = first;
-    qvl_problem_fill_normal(problem, weight, 0, 1 / sqrt((double)in));
-}
-
 static void setup_moe_experts(struct qvl_problem *problem)
 {
     const int64_t rows = qvl_number(problem, "rows"), k = qvl_number(problem, "k");
@@ -110,8 +99,17 @@ static void setup_moe_experts(struct qvl_problem *problem)
     for (int64_t i = 0; picked->host && i < rows * k; i++) /* one expert is never chosen, one by every row */
         ((int32_t *)picked->host)[i] =
             (int32_t)(i % k == 0 ? 0 : 1 + (i / k + i % k) % (experts > 2 ? experts - 2 : 1));
-    add_expert_weight(problem, "gate_up", 2 * ffn, dim);
-    add_expert_weight(problem, "down", dim, ffn);
+    struct qvl_weight_shape shape = {.experts = experts,
+                                     .out = 2 * ffn,
+                                     .in = dim,
+                                     .input_first = qvl_number(problem, "first"),
+                                     .layer = QVL_LAYER_FIRST,
+                                     .units = ffn};
+    qvl_problem_add_weight(problem, "gate_up", &shape);
+    shape.out = dim;
+    shape.in = ffn;
+    shape.layer = QVL_LAYER_SECOND;
+    qvl_problem_add_weight(problem, "down", &shape);
     qvl_problem_add(problem, QVL_ROLE_OUTPUT, "y", 3, (const int64_t[]){rows, k, dim});
 }
 

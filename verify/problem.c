@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "qvl/rounding.h"
+#include "verify/mantissa.h"
 
 #define LARGEST_BLOCK (INT64_C(1) << 31)
 
@@ -90,7 +91,13 @@ void qvl_problem_fill(struct qvl_problem *problem, struct qvl_operand *operand, 
     if (problem->status != QVL_OK)
         return;
     for (int64_t i = 0; i < qvl_operand_count(operand); i++) {
-        const double value = draw(problem->chosen, stream, i / columns, i % columns, columns);
+        const int64_t row = i / columns, column = i % columns;
+        if (problem->chosen->distribution == QVL_DIST_MANTISSA) {
+            put(operand, i,
+                scale * qvl_mantissa_value(problem->chosen, operand, stream, row, column, columns));
+            continue;
+        }
+        const double value = draw(problem->chosen, stream, row, column, columns);
         put(operand, i, isinf(value) && operand->no_infinities ? 1 : value * (scaled ? scale : 1));
     }
 }
@@ -106,8 +113,34 @@ void qvl_problem_fill_normal(struct qvl_problem *problem, struct qvl_operand *op
         double value = mean + deviation * (double)qvl_random_normal(seed, stream, (uint64_t)i);
         if (problem->chosen->distribution == QVL_DIST_INTS)
             value = (double)qvl_random_below(seed, stream, (uint64_t)i, 7) - 3;
+        if (problem->chosen->distribution == QVL_DIST_MANTISSA)
+            value = qvl_mantissa_vector(problem->chosen, stream, i, qvl_operand_count(operand), mean,
+                                        operand->rank > 1);
         put(operand, i, value);
     }
+}
+
+struct qvl_operand *qvl_problem_add_weight(struct qvl_problem *problem, const char *name,
+                                           const struct qvl_weight_shape *shape)
+{
+    const int64_t in = shape->in, out = shape->out;
+    const int64_t matrix[2] = {out, in};
+    const int64_t stack[3] = {shape->experts, shape->input_first ? in : out, shape->input_first ? out : in};
+    struct qvl_operand *weight = qvl_problem_add(problem, QVL_ROLE_WEIGHT, name, shape->experts > 0 ? 3 : 2,
+                                                 shape->experts > 0 ? stack : matrix);
+    const uint64_t stream = qvl_random_stream(name);
+    if (shape->experts > 0)
+        weight->use = QVL_USE_EXPERTS;
+    weight->input_first = shape->input_first;
+    if (problem->chosen->distribution != QVL_DIST_MANTISSA)
+        qvl_problem_fill_normal(problem, weight, 0, in > 0 ? 1 / sqrt((double)in) : 0);
+    else
+        for (int64_t i = 0; problem->status == QVL_OK && i < qvl_operand_count(weight); i++) {
+            const int64_t o = shape->input_first ? i % out : i / in % out;
+            const int64_t k = shape->input_first ? i / out % in : i % in;
+            put(weight, i, qvl_mantissa_weight(problem->chosen, stream, shape, o, k));
+        }
+    return weight;
 }
 
 int64_t *qvl_problem_choose(struct qvl_problem *problem, const char *name, int64_t count, int64_t limit)

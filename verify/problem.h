@@ -24,8 +24,12 @@ enum qvl_judge {
     QVL_JUDGE_CUSTOM /* the op's own rule */
 };
 
+/* What QVL_DIST_MANTISSA makes of an operand. */
+enum qvl_part { QVL_PART_INPUT, QVL_PART_QUERY, QVL_PART_KEY, QVL_PART_VALUE };
+
 struct qvl_operand {
     const char *name; /* static */
+    enum qvl_part part;
     enum qvl_role role;
     enum qvl_judge judge;
     double absolute, relative; /* QVL_JUDGE_SLACK */
@@ -67,6 +71,24 @@ void qvl_problem_fill(struct qvl_problem *problem, struct qvl_operand *operand, 
 /* Fill with mean + deviation * normal, whatever the distribution, unless that asks for whole numbers. */
 void qvl_problem_fill_normal(struct qvl_problem *problem, struct qvl_operand *operand, double mean,
                              double deviation);
+
+/* A prepared matrix [out, in] or experts [experts, out, in], [experts, in, out] with input_first: normal with
+ * variance 1/in, so that outputs have the scale of the inputs. */
+enum qvl_layer {
+    QVL_LAYER_ONLY,  /* of the op */
+    QVL_LAYER_FIRST, /* of two: `units` hidden units */
+    QVL_LAYER_SECOND
+};
+struct qvl_weight_shape {
+    int64_t experts; /* 0: a matrix */
+    int64_t out, in;
+    bool input_first;
+    enum qvl_layer layer;
+    int64_t units,
+        period; /* QVL_LAYER_FIRST: hidden units, and columns of one row of the op's input (0: in) */
+};
+struct qvl_operand *qvl_problem_add_weight(struct qvl_problem *problem, const char *name,
+                                           const struct qvl_weight_shape *shape);
 
 /* `count` of the numbers 0 .. limit-1, distinct, in random order. */
 int64_t *qvl_problem_choose(struct qvl_problem *problem, const char *name, int64_t count, int64_t limit);

@@ -25,6 +25,8 @@ enum qvl_distribution {
     QVL_DIST_NEGATIVE, /* all below zero */
     QVL_DIST_TIES,     /* few distinct values */
     QVL_DIST_SPECIAL,  /* normal, with a NaN and both infinities in different rows */
+    QVL_DIST_MANTISSA, /* full significands whose leading parts cancel: what remains of a long sum are the low
+                          bits, which a product demoted to tf32 or bf16 does not have (verify/mantissa.h) */
     QVL_DIST_COUNT
 };
 
@@ -34,6 +36,8 @@ struct qvl_case {
     enum qvl_distribution distribution;
     uint64_t seed;
     int64_t numbers[QVL_CASE_NUMBERS]; /* in the order of qvl_verify_number */
+    char set[24]; /* where the case comes from: museum, random or the name of a model; "": not said. Changes
+                     nothing but the line, so that --case set=museum keeps one set */
 };
 
 /* ---- What there is ---- */
@@ -49,7 +53,7 @@ const char *qvl_distribution_name(enum qvl_distribution distribution);
 
 /* ---- Cases as text ---- */
 
-/* Read one line. QVL_USAGE names the key. dtype, dist and seed default to f32, normal and 1. */
+/* Read one line. QVL_USAGE names the key. dtype, dist, seed and set default to f32, normal, 1 and "". */
 enum qvl_status qvl_case_parse(const char *line, struct qvl_case *parsed, struct qvl_error *error);
 
 /* The line that parses to this case. */
