@@ -61,6 +61,7 @@ static enum qvl_status compare_stages(struct qvl_audit *audit, const struct qvl_
                                               .seed = audit->options->seed,
                                               .threads = audit->options->session.threads,
                                               .logit_rows = LOGIT_ROWS,
+                                              .forced = QVL_FORCED_ON_FAILURE,
                                               .progress = show_runs,
                                               .context = &audit->progress};
     struct qvl_stage_summary summary;

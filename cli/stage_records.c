@@ -19,14 +19,16 @@ static struct qvl_record *begin(const struct context *context, const char *kind,
 
 static void end(const struct context *context, struct qvl_record *record)
 {
-    if (record && record->status == QVL_CASE_FAILED)
-        qvl_record_text(record, "repro", context->repro, QVL_FROM_SETTING);
+    if (!record || record->status != QVL_CASE_FAILED)
+        return;
+    qvl_record_text(record, "repro", context->repro, QVL_FROM_SETTING);
+    qvl_record_detail(record);
 }
 
 static struct qvl_record *stage_record(const struct context *context, const struct qvl_stage_result *free,
                                        const struct qvl_stage_result *forced)
 {
-    const bool failed = free->status != QVL_CASE_PASSED || (forced && forced->status != QVL_CASE_PASSED);
+    const bool failed = free->status == QVL_CASE_FAILED || (forced && forced->status == QVL_CASE_FAILED);
     struct qvl_record *record =
         begin(context, "stage", free->name, failed ? QVL_CASE_FAILED : QVL_CASE_PASSED);
     qvl_record_text(record, "stage", free->name, QVL_FROM_SETTING);
@@ -69,7 +71,7 @@ static struct qvl_record *divergence_record(const struct context *context, const
     struct qvl_record *record =
         begin(context, "divergence", mode, run->failed ? QVL_CASE_FAILED : QVL_CASE_PASSED);
     qvl_record_text(record, "run", mode, QVL_FROM_SETTING);
-    qvl_record_int(record, "stages", run->count, NULL, QVL_FROM_MEASURED);
+    qvl_record_int(record, "stages", run->compared, NULL, QVL_FROM_MEASURED);
     qvl_record_int(record, "failed", run->failed, NULL, QVL_FROM_MEASURED);
     if (run->failed) {
         const struct qvl_stage_result *first = &run->results[run->first];
@@ -124,13 +126,15 @@ static void summarise(const struct context *context, struct qvl_stage_summary *s
 {
     const struct qvl_stage_run *free = &context->from->free;
     const struct qvl_stage_run *forced = &context->from->forced;
-    *summary = (struct qvl_stage_summary){.stages = free->count};
+    *summary = (struct qvl_stage_summary){.stages = free->compared};
     for (int64_t i = 0; i < free->count; i++) {
-        const bool failed = free->results[i].status != QVL_CASE_PASSED ||
-                            (i < forced->count && forced->results[i].status != QVL_CASE_PASSED);
+        const bool failed = free->results[i].status == QVL_CASE_FAILED ||
+                            (i < forced->count && forced->results[i].status == QVL_CASE_FAILED);
+        if (free->results[i].status == QVL_CASE_SKIPPED)
+            continue;
         if (failed && summary->failed++ == 0)
             snprintf(summary->first_failure, sizeof summary->first_failure, "%s", free->results[i].name);
-        if (i == 0 || free->results[i].margin > summary->worst_margin) {
+        if (!summary->worst[0] || free->results[i].margin > summary->worst_margin) {
             summary->worst_margin = free->results[i].margin;
             snprintf(summary->worst, sizeof summary->worst, "%s", free->results[i].name);
         }
@@ -149,7 +153,8 @@ static enum qvl_status add_records(const struct context *context, struct qvl_rep
     const struct qvl_stage_run *forced = &context->from->forced;
     for (int64_t i = 0; i < free->count; i++) {
         const struct qvl_stage_result *led = i < forced->count ? &forced->results[i] : NULL;
-        QVL_TRY(qvl_report_take(report, stage_record(context, &free->results[i], led), error));
+        if (free->results[i].status != QVL_CASE_SKIPPED)
+            QVL_TRY(qvl_report_take(report, stage_record(context, &free->results[i], led), error));
     }
     QVL_TRY(qvl_report_take(report, divergence_record(context, free, "free"), error));
     if (forced->count)

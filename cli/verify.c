@@ -85,7 +85,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct qvl_verify_options *options = state->input;
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &options->session; return 0;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = state->child_inputs[1] = &options->session;
+        state->child_inputs[2] = options;
+        return 0;
     case OPTION_OP: options->op = argument; return 0;
     case OPTION_CASE: options->text = argument; return 0;
     case OPTION_LIST: options->list = true; return 0;
@@ -120,8 +123,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     }
 }
 
-static const struct argp_child children[] = {
-    {&qvl_session_model_argp, 0, NULL, 0}, {&qvl_session_prompt_argp, 0, NULL, 0}, {0}};
+static const struct argp_child children[] = {{&qvl_session_model_argp, 0, NULL, 0},
+                                             {&qvl_session_prompt_argp, 0, NULL, 0},
+                                             {&qvl_verify_stages_argp, 0, NULL, 0},
+                                             {0}};
 static const struct argp parser = {
     .options = options_table,
     .parser = parse_option,
@@ -135,14 +140,14 @@ static const struct argp parser = {
            "  qvl-audit verify --backend ./libmine.so --op attention\n"
            "  qvl-audit verify --backend ./libmine.so --weights ./small --prompt hello --dtype bf16"};
 
-/* Tables leave out the op cases that passed and those that the backend does not have, and the counts that the
- * note under them states; the files have all. */
+/* Tables leave out the op cases and stages that passed and those that the backend does not have, and the
+ * counts that the note under them states; the files have all. */
 static bool is_brief(const struct qvl_record *record)
 {
     if (strcmp(record->kind, "coverage") == 0)
         return false;
-    return strcmp(record->kind, "op_case") != 0 ||
-           (record->status != QVL_CASE_PASSED && record->status != QVL_CASE_UNSUPPORTED);
+    const bool many = strcmp(record->kind, "op_case") == 0 || strcmp(record->kind, "stage") == 0;
+    return !many || (record->status != QVL_CASE_PASSED && record->status != QVL_CASE_UNSUPPORTED);
 }
 
 /* Everything that was asked for, and with the tables the lines that repeat what failed. */

@@ -14,6 +14,11 @@ struct qvl_verify_options {
     int64_t jobs;
     const char *resume, *save;
     unsigned fail_on; /* see struct qvl_report */
+    /* With a checkpoint. */
+    const char *taps;       /* file or folder of stages that another engine took */
+    const char *stages[64]; /* globs */
+    int64_t stage_count;
+    int64_t jitter; /* not 0: seed of the candidate's own randomised roundings (`ref` only) */
 };
 
 /* The entries of the backend's op table, case by case, into the report; with --list only print the cases.
@@ -26,7 +31,10 @@ QVL_MUST_USE enum qvl_status qvl_verb_verify_ops(const struct qvl_verify_options
 QVL_MUST_USE enum qvl_status qvl_verify_print_repros(const struct qvl_report *report,
                                                      struct qvl_error *error);
 
-/* Every stage of the checkpoint on a prompt, into the report. */
+/* Options of the part with a checkpoint; the input is a struct qvl_verify_options. */
+extern const struct argp qvl_verify_stages_argp;
+
+/* Every stage of the checkpoint on a prompt, of the backend or of the files of --taps, into the report. */
 QVL_MUST_USE enum qvl_status qvl_verb_verify_stages(const struct qvl_verify_options *options,
                                                     struct qvl_report *report, struct qvl_error *error);
 

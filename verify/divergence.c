@@ -195,7 +195,7 @@ void qvl_divergence_verdict(const struct qvl_stage_report *report, const struct 
                  (long long)report->forced.failed);
     if (!shows && !arises) {
         snprintf(verdict, QVL_VERDICT_BYTES, "no divergence: %lld stages within their bounds%s",
-                 (long long)report->free.count,
+                 (long long)report->free.compared,
                  report->forced.count ? ", free-running and on the other engine's inputs" : "");
         return;
     }

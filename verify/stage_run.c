@@ -37,7 +37,6 @@ static enum qvl_status run_prompt(const struct qvl_stage_pass *pass, struct qvl_
 enum qvl_status qvl_stage_pass_run(const struct qvl_stage_pass *pass, struct qvl_tap_store *store,
                                    struct qvl_error *error)
 {
-    const struct qvl_model_options options = {.storage = pass->storage};
     const struct qvl_taps taps = qvl_tap_store_taps(store);
     struct qvl_backend *backend = NULL;
     struct qvl_model *model = NULL;
@@ -46,7 +45,7 @@ enum qvl_status qvl_stage_pass_run(const struct qvl_stage_pass *pass, struct qvl
     int64_t *rows = malloc(sizeof(int64_t) * (size_t)(pass->position_count + 1));
     enum qvl_status status = pass->open(&pass->backend, &backend, error);
     if (status == QVL_OK)
-        status = qvl_model_load(pass->folder, backend, &options, &model, error);
+        status = qvl_model_load(pass->folder, backend, &pass->model, &model, error);
     if (status == QVL_OK)
         status = qvl_sequence_create(model, pass->prompt->count, &sequence, error);
     if (status == QVL_OK)

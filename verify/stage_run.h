@@ -10,7 +10,7 @@ struct qvl_stage_pass {
     const struct qvl_prompt *prompt;
     qvl_backend_open_fn *open;
     struct qvl_backend_options backend;
-    enum qvl_dtype storage;
+    struct qvl_model_options model;
     int64_t chunk;            /* prompt tokens a call; 0: all */
     const int64_t *positions; /* [position_count] ascending tokens: the rows of the stage "logits" */
     int64_t position_count;

@@ -11,7 +11,7 @@ struct comparison {
     struct qvl_stage_pass pass; /* of the reference, exact roundings, free */
     const struct qvl_stage_options *options;
     double factor; /* what accumulating in float32 adds */
-    bool sparse;   /* stages that the candidate lacks are left out */
+    bool sparse;   /* stages that the candidate lacks are SKIPPED */
     int done, total;
 };
 
@@ -89,13 +89,14 @@ static enum qvl_status judge(const struct comparison *comparison, const struct q
     for (int64_t i = 0; i < exact->count; i++) {
         const struct qvl_tap_entry *entry = qvl_tap_store_find(candidate, exact->entries[i].name);
         struct qvl_stage_result *result = &judged->results[judged->count];
-        if (!entry && comparison->sparse)
-            continue;
         qvl_deviation_judge(deviations, i, entry, QVL_STAGE_SAFETY * comparison->factor, local, result);
+        if (!entry && comparison->sparse)
+            result->status = QVL_CASE_SKIPPED;
         if (strcmp(result->name, "logits") == 0)
             result->first_token = comparison->pass.positions[0];
-        if (result->status != QVL_CASE_PASSED && judged->failed++ == 0)
+        if (result->status == QVL_CASE_FAILED && judged->failed++ == 0)
             judged->first = judged->count;
+        judged->compared += result->status != QVL_CASE_SKIPPED;
         judged->count++;
     }
     return QVL_OK;
@@ -154,12 +155,14 @@ static enum qvl_status begin(const char *folder, const struct qvl_prompt *prompt
     *comparison =
         (struct comparison){.options = options,
                             .factor = sqrt(1.0 + longest_sum(&config, prompt->count) * ratio * ratio),
-                            .total = (options->free_only ? 1 : 2) * (options->draws + 1) + 1};
+                            .total = 2 * (options->draws + 1) + 1};
     comparison->pass = (struct qvl_stage_pass){.folder = folder,
                                                .prompt = prompt,
                                                .open = reference,
                                                .backend = {.threads = options->threads},
-                                               .storage = options->storage};
+                                               .model = {.storage = options->storage,
+                                                         .pos_rounding = options->pos_rounding,
+                                                         .angles = options->angles}};
     return QVL_OK;
 }
 
@@ -170,6 +173,11 @@ static enum qvl_status run_exact(struct comparison *comparison, struct qvl_tap_s
     QVL_TRY(run(comparison, &comparison->pass, NULL, exact, error));
     return exact->count > 0 ? QVL_OK
                             : qvl_fail(error, QVL_USAGE, "verify stages: no stage matches the patterns");
+}
+
+static bool wants_forced(const struct qvl_stage_options *options, const struct qvl_stage_report *report)
+{
+    return options->forced == QVL_FORCED_ALWAYS || report->free.failed > 0;
 }
 
 enum qvl_status qvl_verify_stages(const char *folder, const struct qvl_prompt *prompt,
@@ -196,9 +204,9 @@ enum qvl_status qvl_verify_stages(const char *folder, const struct qvl_prompt *p
         status = run(&comparison, &pass, NULL, &tried, error);
     if (status == QVL_OK)
         status = compare(&comparison, NULL, &exact, &tried, report, error);
-    if (status == QVL_OK && !options->free_only)
+    if (status == QVL_OK && wants_forced(options, report))
         status = run(&comparison, &pass, &exact, &led, error);
-    if (status == QVL_OK && !options->free_only)
+    if (status == QVL_OK && led.count > 0)
         status = compare(&comparison, &exact, &exact, &led, report, error);
     free(positions);
     qvl_tap_store_free(&exact);
@@ -207,6 +215,18 @@ enum qvl_status qvl_verify_stages(const char *folder, const struct qvl_prompt *p
     if (status != QVL_OK)
         qvl_stage_report_free(report);
     return status;
+}
+
+/* At least one stage must be known by name. */
+static enum qvl_status check_names(const struct qvl_tap_store *exact, const struct qvl_tap_store *taken,
+                                   struct qvl_error *error)
+{
+    for (int64_t i = 0; i < taken->count; i++)
+        if (qvl_tap_store_find(exact, taken->entries[i].name))
+            return QVL_OK;
+    return qvl_fail(error, QVL_BAD_INPUT,
+                    "none of %lld tensors has the name of a stage, like \"%s\" (docs/TAPS.md)",
+                    (long long)taken->count, exact->entries[exact->count - 1].name);
 }
 
 enum qvl_status qvl_verify_taken(const char *folder, const struct qvl_prompt *prompt,
@@ -225,10 +245,12 @@ enum qvl_status qvl_verify_taken(const char *folder, const struct qvl_prompt *pr
     comparison.sparse = true;
     enum qvl_status status = run_exact(&comparison, &exact, error);
     if (status == QVL_OK)
+        status = check_names(&exact, taken, error);
+    if (status == QVL_OK)
         status = compare(&comparison, NULL, &exact, taken, report, error);
-    if (status == QVL_OK && !options->free_only)
+    if (status == QVL_OK && wants_forced(options, report))
         status = run(&comparison, &comparison.pass, taken, &predicted, error);
-    if (status == QVL_OK && !options->free_only)
+    if (status == QVL_OK && predicted.count > 0)
         status = compare(&comparison, taken, &predicted, taken, report, error);
     qvl_tap_store_free(&exact);
     qvl_tap_store_free(&predicted);

@@ -22,16 +22,21 @@
 /* The largest of a few draws underestimates the largest honest deviation (docs/NUMERICS.md). */
 #define QVL_STAGE_SAFETY 2.0
 
+/* When the forced run is made beside the free one. */
+enum qvl_forced_run { QVL_FORCED_ALWAYS, QVL_FORCED_ON_FAILURE };
+
 struct qvl_stage_options {
     enum qvl_dtype storage;
+    enum qvl_pos_rounding pos_rounding; /* these as qvl_model_options */
+    enum qvl_angle_precision angles;
     int64_t chunk; /* prompt tokens a call on the backend; 0: the whole prompt (the reference always takes it
                       whole) */
     int draws;     /* jittered runs, at least 1 */
     uint64_t seed; /* of the first draw, not 0 */
     int threads;   /* of the backend */
-    uint64_t candidate_jitter;   /* not 0: the candidate, `ref`, is itself a jittered run */
-    int64_t logit_rows;          /* last prompt tokens whose logits are compared, at most; 0: 1 */
-    bool free_only;              /* no forced run */
+    uint64_t candidate_jitter; /* not 0: the candidate, `ref`, is itself a jittered run */
+    int64_t logit_rows;        /* last prompt tokens whose logits are compared, at most; 0: 1 */
+    enum qvl_forced_run forced;
     const char *const *patterns; /* stages to compare (globs); none: all. Only these are forced */
     int64_t pattern_count;
     void (*progress)(void *context, int done, int total); /* runs finished, may be NULL */
@@ -58,6 +63,7 @@ struct qvl_stage_result {
 struct qvl_stage_run {
     struct qvl_stage_result *results; /* in the order of the forward pass, "logits" last */
     int64_t count;                    /* 0: not run */
+    int64_t compared;                 /* not SKIPPED */
     int64_t failed;
     int64_t first; /* the first that failed, or -1 */
 };
@@ -74,9 +80,10 @@ enum qvl_status qvl_verify_stages(const char *folder, const struct qvl_prompt *p
                                   const struct qvl_stage_options *options, struct qvl_stage_report *report,
                                   struct qvl_error *error);
 
-/* The same for stages that another engine has taken: those of `taken` that the reference has too. Forced, the
- * reference reads the other engine's stages and predicts each from the one before. The rows of its "logits"
- * are the prompt's tokens positions[0..position_count-1], ascending. */
+/* The same for stages that another engine has taken; those that it lacks are SKIPPED, QVL_BAD_INPUT when it
+ * has none of the reference's. Forced, the reference reads the other engine's stages and predicts each from
+ * the one before. The rows of its "logits" are the prompt's tokens positions[0..position_count-1], ascending.
+ */
 enum qvl_status qvl_verify_taken(const char *folder, const struct qvl_prompt *prompt,
                                  qvl_backend_open_fn *reference, const struct qvl_tap_store *taken,
                                  const int64_t *positions, int64_t position_count,

@@ -50,7 +50,7 @@ sample 6 "$scratch/s3.json"
 [ "$(ids "$scratch/s1.json")" != "$(ids "$scratch/s3.json")" ]
 
 # Stages of the checkpoint, an op, a case that its own line repeats, and latency.
-"$audit" verify --weights "$scratch/small" --messages "$scratch/chat.json" --dtype bf16 --draws 2 --chunk 9 >"$scratch/stages.txt"
+"$audit" verify --weights "$scratch/small" --messages "$scratch/chat.json" --dtype bf16 --draws 2 --chunk 9 --all >"$scratch/stages.txt"
 grep -q 'model.visual.blocks.0' "$scratch/stages.txt"
 "$audit" verify --op rope >/dev/null
 line=$("$audit" verify --op attention --list | sed -n 1p)
