@@ -7,17 +7,8 @@
 
 #include "ref/rounding.h"
 
+#include "qvl/bound.h"
 #include "qvl/ops.h"
-
-/* c: nine standard deviations of the error of a long sum of terms of one sign, and at least the worst case
- * for n <= 4. */
-#define QVL_BOUND_C 2.0
-
-/* Roundoffs that one call of exp, tanh, erf, sqrt or a division may lose. */
-#define QVL_BOUND_FUNCTION 4.0
-
-/* An arithmetic of float32 range may flush results below 2^-126, scaled by whatever multiplies them later. */
-#define QVL_BOUND_UNDERFLOW 0x1p-120
 
 /* Error of a sum of n products whose magnitudes add up to `magnitude`. */
 static inline double qvl_bound_sum(const struct qvl_condition *cond, int64_t n, double magnitude)

@@ -95,8 +95,13 @@ struct qvl_probe {
     X(order_pos_interp)                                                                                      \
     X(order_vision_rope_table)
 
+/* Length: answers that are known without a reference. */
+#define QVL_PROBES_LENGTH(X) X(long_attention)
+
 /* X-macro over the probes, in the order of listings. */
-#define QVL_PROBES(X) QVL_PROBES_INVARIANCE(X)
+#define QVL_PROBES(X)                                                                                        \
+    QVL_PROBES_INVARIANCE(X)                                                                                 \
+    QVL_PROBES_LENGTH(X)
 
 #define QVL_PROBE_DECLARE(name) extern const struct qvl_probe qvl_probe_##name;
 QVL_PROBES(QVL_PROBE_DECLARE)
