@@ -1,0 +1,100 @@
+/* Mutants of op table entries: the built-in cases of the entry they are planted in. */
+#include <stdlib.h>
+
+#include "verify/selftest.h"
+
+/* The size of a case, which its time follows. */
+static double cost(const struct qvl_case *of)
+{
+    double product = 1;
+    for (int i = 0; i < QVL_CASE_NUMBERS && qvl_verify_number(of->check, i); i++)
+        product *= of->numbers[i] > 1 ? (double)of->numbers[i] : 1;
+    return product;
+}
+
+static int by_entry_and_cost(const void *left, const void *right)
+{
+    const struct qvl_case *a = left;
+    const struct qvl_case *b = right;
+    const int ops = qvl_verify_op(a->check) - qvl_verify_op(b->check);
+    const double costs = cost(a) - cost(b);
+    char lines[2][QVL_CASE_LINE_BYTES];
+    if (ops != 0)
+        return ops;
+    if (costs != 0)
+        return costs < 0 ? -1 : 1;
+    qvl_case_print(a, lines[0]); /* qsort may turn equal ones around */
+    qvl_case_print(b, lines[1]);
+    return strcmp(lines[0], lines[1]);
+}
+
+enum qvl_status qvl_selftest_ops_create(struct qvl_selftest_ops *ops, uint64_t seed, struct qvl_error *error)
+{
+    const struct qvl_case_filter filter = {.has_seed = seed != 0, .seed = seed};
+    QVL_TRY(qvl_cases(&filter, &ops->cases, &ops->count, error));
+    qsort(ops->cases, (size_t)ops->count, sizeof *ops->cases, by_entry_and_cost);
+    return QVL_OK;
+}
+
+void qvl_selftest_ops_free(struct qvl_selftest_ops *ops)
+{
+    free(ops->cases);
+    ops->cases = NULL;
+    ops->count = 0;
+}
+
+/* Case number `index` of the mutant's entry, NULL beyond the last. */
+static const struct qvl_case *case_of(const struct qvl_selftest_ops *ops,
+                                      const struct qvl_selftest_mutant *mutant, int64_t index)
+{
+    for (int64_t i = 0; i < ops->count; i++)
+        if (strcmp(qvl_verify_name(qvl_verify_op(ops->cases[i].check)), mutant->entry) == 0)
+            return index < ops->count - i &&
+                           qvl_verify_op(ops->cases[i + index].check) == qvl_verify_op(ops->cases[i].check)
+                       ? &ops->cases[i + index]
+                       : NULL;
+    return NULL;
+}
+
+bool qvl_selftest_ops_line(void *context, const struct qvl_selftest_mutant *mutant, int64_t index,
+                           char line[QVL_CASE_LINE_BYTES])
+{
+    const struct qvl_case *chosen = case_of(context, mutant, index);
+    if (chosen)
+        qvl_case_print(chosen, line);
+    return chosen != NULL;
+}
+
+static void describe(const struct qvl_case_result *result, struct qvl_selftest_attempt *attempt)
+{
+    size_t used;
+    attempt->status = result->status;
+    snprintf(attempt->message, sizeof attempt->message, "%.255s", result->message);
+    used = (size_t)snprintf(attempt->where, sizeof attempt->where, "%s",
+                            result->operand ? result->operand : "");
+    for (int32_t axis = 0; axis < result->rank && used < 100; axis++)
+        used += (size_t)snprintf(attempt->where + used, sizeof attempt->where - used, "[%lld]",
+                                 (long long)result->index[axis]);
+}
+
+enum qvl_status qvl_selftest_ops_run(void *context, const struct qvl_selftest_mutant *mutant, int64_t index,
+                                     bool honest, struct qvl_selftest_attempt *attempt,
+                                     struct qvl_error *error)
+{
+    const struct qvl_selftest_ops *ops = context;
+    const struct qvl_backend_options options = {.threads = 1};
+    struct qvl_case_context sides = {.open = ops->honest, .threads = 1};
+    struct qvl_case_result result;
+    if (!honest)
+        QVL_TRY(ops->find(mutant->name, &sides.open, error));
+    QVL_TRY(ops->reference(NULL, &sides.reference, error));
+    enum qvl_status status = sides.open(&options, &sides.candidate, error);
+    if (status == QVL_OK) {
+        status = qvl_case_run(case_of(ops, mutant, index), &sides, &result, error);
+        sides.candidate->close(sides.candidate);
+    }
+    sides.reference->close(sides.reference);
+    if (status == QVL_OK)
+        describe(&result, attempt);
+    return status;
+}
