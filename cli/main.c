@@ -10,6 +10,7 @@
 static const struct qvl_verb verbs[] = {
     {"run", "the whole audit, into one report folder", qvl_verb_run},
     {"verify", "a backend against the reference: ops, or every stage of a checkpoint", qvl_verb_verify},
+    {"selftest", "the checker against faults planted on purpose", qvl_verb_selftest},
     {"flops", "FLOPs and bytes per token and per stage, from config.json alone", qvl_verb_flops},
     {"latency", "prefill and decode of a checkpoint at growing context", qvl_verb_latency},
     {"logits", "logits, inputs and stages of a prompt as safetensors", qvl_verb_logits},

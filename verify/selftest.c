@@ -14,9 +14,9 @@
  * is whole or not at all. */
 struct message {
     bool final;
-    bool honest;   /* the case begins on the honest version */
-    int64_t index; /* of the case */
-    int64_t tried; /* cases run on the mutant so far, this one included */
+    bool honest;                       /* the case begins on the honest version */
+    int64_t index;                     /* of the case */
+    int64_t tried;                     /* cases run on the mutant so far, this one included */
     struct qvl_selftest_result result; /* when final */
 };
 
@@ -36,7 +36,8 @@ struct hunt {
     struct qvl_selftest_result *results;
     struct hunter *hunters;
     int64_t next, done;
-    struct qvl_selftest_attempt *caught; /* [count] what a crash or a hang said, until the honest version ran */
+    struct qvl_selftest_attempt
+        *caught; /* [count] what a crash or a hang said, until the honest version ran */
 };
 
 static double now(void)
@@ -65,8 +66,8 @@ static void attempt(const struct qvl_selftest_mutant *mutant, int64_t index, boo
 {
     struct qvl_error error = {.message = ""};
     *result = (struct qvl_selftest_attempt){.status = QVL_CASE_SKIPPED, .nmse = NAN};
-    const enum qvl_status status = mutant->kind->run(mutant->kind->context, mutant, index, honest, result,
-                                                     &error);
+    const enum qvl_status status =
+        mutant->kind->run(mutant->kind->context, mutant, index, honest, result, &error);
     if (status == QVL_OK)
         return;
     result->status = QVL_CASE_INVALID;
@@ -168,8 +169,8 @@ static enum qvl_status bury(struct hunt *hunt, struct hunter *hunter, int wait_s
 {
     const int64_t mutant = hunter->mutant;
     struct qvl_selftest_attempt *caught = &hunt->caught[mutant];
-    struct qvl_selftest_attempt death = {
-        .status = hunter->late ? QVL_CASE_TIMEOUT : QVL_CASE_CRASHED, .nmse = NAN};
+    struct qvl_selftest_attempt death = {.status = hunter->late ? QVL_CASE_TIMEOUT : QVL_CASE_CRASHED,
+                                         .nmse = NAN};
     if (hunter->late)
         snprintf(death.message, sizeof death.message, "no end after %g s", hunt->options->seconds_a_case);
     else

@@ -1,8 +1,8 @@
 /* Scoring the checker: faults planted on purpose ("mutants"), each tried case by case until one case catches
  * it. A kill counts only when the honest version of the same code passes that very case.
  *
- * The engine knows no backend: mutants come in as data with the calls that run them. Every mutant is hunted in
- * a process of its own, so that one which crashes or hangs is a kill by that case and nothing else. Those
+ * The engine knows no backend: mutants come in as data with the calls that run them. Every mutant is hunted
+ * in a process of its own, so that one which crashes or hangs is a kill by that case and nothing else. Those
  * processes are forks: mutants are plain host code, and what the caller prepared is shared. */
 #ifndef QVL_VERIFY_SELFTEST_H
 #define QVL_VERIFY_SELFTEST_H
@@ -12,9 +12,9 @@
 /* What one case said of one side. */
 struct qvl_selftest_attempt {
     enum qvl_case_status status; /* SKIPPED: the case has nothing to do with this mutant */
-    double nmse;      /* whole-tensor NMSE of the tensor that failed first; NaN when it is no comparison of
-                         tensors, infinite when the result is not finite */
-    char where[128];  /* the element or stage that failed first */
+    double nmse;     /* whole-tensor NMSE of the tensor that failed first; NaN when it is no comparison of
+                        tensors, infinite when the result is not finite */
+    char where[128]; /* the element or stage that failed first */
     char message[256];
 };
 
@@ -27,10 +27,10 @@ struct qvl_selftest_kind {
     /* The line of case `index` for this mutant, cheapest first; false beyond the last. */
     bool (*line)(void *context, const struct qvl_selftest_mutant *mutant, int64_t index,
                  char line[QVL_CASE_LINE_BYTES]);
-    /* Run that case on the mutant, or on its honest version. An error is returned only when the case cannot be
-     * judged at all. */
-    enum qvl_status (*run)(void *context, const struct qvl_selftest_mutant *mutant, int64_t index, bool honest,
-                           struct qvl_selftest_attempt *attempt, struct qvl_error *error);
+    /* Run that case on the mutant, or on its honest version. An error is returned only when the case cannot
+     * be judged at all. */
+    enum qvl_status (*run)(void *context, const struct qvl_selftest_mutant *mutant, int64_t index,
+                           bool honest, struct qvl_selftest_attempt *attempt, struct qvl_error *error);
 };
 
 struct qvl_selftest_mutant {
@@ -58,9 +58,9 @@ struct qvl_selftest_result {
 };
 
 struct qvl_selftest_options {
-    int jobs;               /* processes at once, at least 1 */
-    double seconds_a_case;  /* one that takes longer is TIMEOUT */
-    const char *only;       /* only cases whose line contains this; NULL: all */
+    int jobs;              /* processes at once, at least 1 */
+    double seconds_a_case; /* one that takes longer is TIMEOUT */
+    const char *only;      /* only cases whose line contains this; NULL: all */
     void (*progress)(void *context, int64_t done);
     void *context;
 };

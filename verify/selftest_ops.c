@@ -70,8 +70,8 @@ static void describe(const struct qvl_case_result *result, struct qvl_selftest_a
     size_t used;
     attempt->status = result->status;
     snprintf(attempt->message, sizeof attempt->message, "%.255s", result->message);
-    used = (size_t)snprintf(attempt->where, sizeof attempt->where, "%s",
-                            result->operand ? result->operand : "");
+    used =
+        (size_t)snprintf(attempt->where, sizeof attempt->where, "%s", result->operand ? result->operand : "");
     for (int32_t axis = 0; axis < result->rank && used < 100; axis++)
         used += (size_t)snprintf(attempt->where + used, sizeof attempt->where - used, "[%lld]",
                                  (long long)result->index[axis]);
