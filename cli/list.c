@@ -1,6 +1,7 @@
 /* qvl-audit list: what this build has. */
 #include "cli/backends.h"
 #include "cli/models.h"
+#include "cli/mutants.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "datasets/checkpoint.h"
@@ -115,11 +116,30 @@ static enum qvl_status list_checkpoints(struct qvl_report *report, struct qvl_er
     return QVL_OK;
 }
 
+static enum qvl_status list_mutants(struct qvl_report *report, struct qvl_error *error)
+{
+    struct qvl_mutant_list list;
+    QVL_TRY(qvl_mutants_list(NULL, &list, error));
+    enum qvl_status status = QVL_OK;
+    for (int64_t i = 0; i < list.count && status == QVL_OK; i++) {
+        const struct qvl_selftest_mutant *mutant = &list.mutants[i];
+        struct qvl_record *record = qvl_record_create("mutant", mutant->name, QVL_CASE_NONE);
+        qvl_record_int(record, "section", mutant->section, NULL, QVL_FROM_SETTING);
+        qvl_record_text(record, "kind", mutant->kind->name, QVL_FROM_SETTING);
+        qvl_record_text(record, "planted_in", mutant->entry, QVL_FROM_SETTING);
+        qvl_record_flag(record, "required", !mutant->excuse, QVL_FROM_SETTING);
+        qvl_record_text(record, "fault", mutant->fault, QVL_FROM_SETTING);
+        if (mutant->excuse)
+            qvl_record_text(record, "may_survive_because", mutant->excuse, QVL_FROM_SETTING);
+        status = qvl_report_take(report, record, error);
+    }
+    qvl_mutants_free(&list);
+    return status;
+}
+
 static const struct topic topics[] = {
-    {"backends", list_backends},
-    {"ops", list_ops},
-    {"models", list_models},
-    {"checkpoints", list_checkpoints},
+    {"backends", list_backends},       {"ops", list_ops},         {"models", list_models},
+    {"checkpoints", list_checkpoints}, {"mutants", list_mutants},
 };
 
 #define TOPIC_COUNT (sizeof topics / sizeof *topics)
@@ -140,17 +160,18 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
             return 0;
         }
     }
-    argp_error(state, "cannot list \"%s\": write backends, ops, models or checkpoints", argument);
+    argp_error(state, "cannot list \"%s\": write backends, ops, models, checkpoints or mutants", argument);
     return 0;
 }
 
-static const struct argp parser = {.parser = parse_option,
-                                   .args_doc = "[backends] [ops] [models] [checkpoints]",
-                                   .doc = "List what this build has: backends, the ops of the table and who "
-                                          "implements them, model tables, presets of "
-                                          "random checkpoints. Without an argument, all of it.\v"
-                                          "Example: the models that `flops` knows\n\n"
-                                          "  qvl-audit list models"};
+static const struct argp parser = {
+    .parser = parse_option,
+    .args_doc = "[backends] [ops] [models] [checkpoints] [mutants]",
+    .doc = "List what this build has: backends, the ops of the table and who "
+           "implements them, model tables, presets of "
+           "random checkpoints, faults that `selftest` plants. Without an argument, all of it.\v"
+           "Example: the models that `flops` knows\n\n"
+           "  qvl-audit list models"};
 
 enum qvl_status qvl_verb_list(int argc, char **argv, struct qvl_error *error)
 {

@@ -19,7 +19,7 @@ static const struct qvl_verb verbs[] = {
     {"preprocess", "sizes, grids, frames, timestamps and patch rows of media", qvl_verb_preprocess},
     {"checkpoint", "write a small random checkpoint to try things on", qvl_verb_checkpoint},
     {"validate", "check a report against its schema and its own hashes", qvl_verb_validate},
-    {"list", "backends, ops, models and checkpoint presets", qvl_verb_list},
+    {"list", "backends, ops, models, checkpoint presets and mutants", qvl_verb_list},
     {"env", "the environment record of this machine", qvl_verb_env},
 };
 

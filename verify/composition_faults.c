@@ -468,7 +468,7 @@ static const struct qvl_path_fault faults[] = {
     {"pre.stamp_after_marker", 4, "the time text stands behind the vision start token", "prompt",
      .text = stamp_after_marker},
     {"pre.no_stamps", 4, "a video is one run of tokens without times", "prompt", .text = no_stamps},
-    {"merge.media_order", 6, "features come images first, placeholders in prompt order", "features",
+    {"merge.images_first", 6, "features come images first, placeholders in prompt order", "features",
      .sequence = images_first},
     {"cache.image_hash", 11, "features are kept by token ids alone", "features", .sequence = features_by_ids},
 };

@@ -69,6 +69,7 @@ static void describe(const struct qvl_case_result *result, struct qvl_selftest_a
 {
     size_t used;
     attempt->status = result->status;
+    attempt->nmse = result->elements > 0 ? result->nmse : NAN;
     snprintf(attempt->message, sizeof attempt->message, "%.255s", result->message);
     used =
         (size_t)snprintf(attempt->where, sizeof attempt->where, "%s", result->operand ? result->operand : "");

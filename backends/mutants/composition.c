@@ -17,19 +17,18 @@ static const struct fault faults[] = {
     {{"pos.slot_from_time", 1, "the cache slot of a decoded token is its temporal position", "cache_append",
       NULL},
      composed_slot_from_time},
-    {{"qknorm.skipped_by_fusion", 2, "the fused decode path leaves QK-norm out", "rms_norm", NULL},
+    {{"qknorm.skipped_in_decode", 2, "the fused decode path leaves QK-norm out", "rms_norm", NULL},
      composed_norm_skipped_in_decode},
-    {{"vit.no_rotary", 5, "the tower's queries and keys are not rotated", "rope", NULL}, composed_no_rotary},
-    {{"vit.mask_dropped", 5, "frames of a video attend to each other", "vision_attention", NULL},
+    {{"vit.frames_share_attention", 5, "frames of a video attend to each other", "vision_attention", NULL},
      composed_mask_dropped},
     {{"ds.chunk_window", 6, "every chunk gets the DeepStack rows of the first", "add_rows", NULL},
      composed_chunk_window},
-    {{"ds.chunk_batch_rows", 6, "every row of a batch gets the first row's DeepStack features", "add_rows",
+    {{"ds.batch_rows_of_first", 6, "every row of a batch gets the first row's DeepStack features", "add_rows",
       NULL},
      composed_batch_rows},
     {{"ds.add_one_layer_late", 6, "DeepStack features join after the next layer", "add_rows", NULL},
      composed_layer_late},
-    {{"ds.dropped", 6, "DeepStack is not wired", "add_rows", NULL}, composed_dropped},
+    {{"ds.not_wired", 6, "DeepStack is not wired", "add_rows", NULL}, composed_dropped},
     {{"ds.layer_index_base", 6, "DeepStack takes the block before the one that is listed", "merger", NULL},
      composed_index_base},
     {{"ds.levels_reversed", 6, "the last DeepStack level joins after the first layer", "add_rows", NULL},
@@ -37,7 +36,7 @@ static const struct fault faults[] = {
     {{"head.always_tied", 10, "the embedding stands in for a head of its own", "output_head", NULL},
      composed_always_tied},
     {{"head.never_tied", 10, "a tied head is left zero", "output_head", NULL}, composed_never_tied},
-    {{"cache.slot_map_chunk", 11, "the first two rows of a later chunk change places in the cache",
+    {{"cache.chunk_rows_swapped", 11, "the first two rows of a later chunk change places in the cache",
       "cache_append", NULL},
      composed_slot_map_chunk},
     {{"cache.truncate_ignored", 11, "dropped rows stay in the cache", "cache_truncate", NULL},
@@ -46,8 +45,6 @@ static const struct fault faults[] = {
      composed_fork_aliases},
     {{"vit.pos_after_first_block", 15, "position embeddings are added after block 0", "add", NULL},
      composed_pos_after_block},
-    {{"vit.rope_theta_of_text", 15, "the tower rotates with the decoder's theta", "vision_rope_table", NULL},
-     composed_text_theta},
     {{"qknorm.after_rope", 15, "queries and keys are rotated first and then normalised", "rms_norm", NULL},
      composed_norm_after_rope},
     {{"ds.add_before_layer", 15, "DeepStack features join one layer early", "add_rows", NULL},
@@ -133,9 +130,8 @@ static enum qvl_status weight_prepare(struct qvl_backend *backend, const struct 
                                       struct qvl_weight **weight, struct qvl_error *error)
 {
     struct composed *composed = composed_of(backend);
-    const char *level = desc->name ? strstr(desc->name, "deepstack_merger_list.") : NULL;
-    const int64_t number = level ? strtoll(level + strlen("deepstack_merger_list."), NULL, 10) + 1 : 0;
-    composed->levels = number > composed->levels ? number : composed->levels;
+    if (desc->name && strcmp(desc->name, "merger.linear_fc1") == 0)
+        composed->levels = composed->mergers++; /* one of them is the main merger */
     return composed->inner->weight_prepare(composed->inner, desc, weight, error);
 }
 

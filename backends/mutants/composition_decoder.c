@@ -168,7 +168,7 @@ static enum qvl_status prepare_tied(struct qvl_backend *backend, const struct qv
     struct qvl_weight_desc changed = *desc;
     if (desc->use & QVL_USE_ROWS)
         composed->embedding = desc->array;
-    else if (desc->name && strcmp(desc->name, "lm_head.weight") == 0 && composed->embedding.data)
+    else if (desc->name && strcmp(desc->name, "lm_head") == 0 && composed->embedding.data)
         changed.array = composed->embedding;
     return composed->inner->weight_prepare(composed->inner, &changed, weight, error);
 }

@@ -6,7 +6,7 @@
 
 #include "backends/mutants/composition.h"
 
-#define COMPOSED_BLOCKS 64
+#define COMPOSED_BLOCKS 1024
 #define COMPOSED_ALIASES 16
 #define COMPOSED_PENDING 4
 
@@ -25,8 +25,9 @@ struct composed {
         void *data;
         size_t bytes;
     } blocks[COMPOSED_BLOCKS];
-    int64_t levels; /* DeepStack mergers of the model */
-    int64_t adds;   /* `add` calls since the tower or the decoder began */
+    int64_t mergers; /* whose weights were prepared */
+    int64_t levels;  /* DeepStack mergers of the model */
+    int64_t adds;    /* `add` calls since the tower or the decoder began */
     bool in_tower;
     struct composed_add_rows pending[COMPOSED_PENDING];
     int64_t pending_count;
@@ -68,8 +69,8 @@ typedef void composed_install(struct qvl_ops *ops, struct qvl_backend *backend);
 composed_install composed_chunk_restart, composed_decode_zero, composed_draft_off_by_one,
     composed_slot_from_time, composed_chunk_window, composed_batch_rows, composed_dropped,
     composed_layer_late, composed_layer_early, composed_levels_reversed, composed_index_base,
-    composed_mask_dropped, composed_pos_after_block, composed_no_rotary, composed_text_theta,
-    composed_norm_after_rope, composed_norm_skipped_in_decode, composed_norm_skipped, composed_always_tied,
-    composed_never_tied, composed_slot_map_chunk, composed_truncate_ignored, composed_fork_aliases;
+    composed_mask_dropped, composed_pos_after_block, composed_norm_after_rope,
+    composed_norm_skipped_in_decode, composed_norm_skipped, composed_always_tied, composed_never_tied,
+    composed_slot_map_chunk, composed_truncate_ignored, composed_fork_aliases;
 
 #endif

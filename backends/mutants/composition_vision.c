@@ -276,31 +276,3 @@ void composed_pos_after_block(struct qvl_ops *ops, struct qvl_backend *backend)
     follow(ops);
     ops->add = add_positions_late;
 }
-
-static enum qvl_status rope_of_text(struct qvl_backend *backend, const struct qvl_rope_args *args,
-                                    struct qvl_error *error)
-{
-    struct qvl_backend *inner = composed_of(backend)->inner;
-    return args->rounding == QVL_ROPE_ROUND_ONCE ? QVL_OK : inner->ops.rope(inner, args, error);
-}
-
-void composed_no_rotary(struct qvl_ops *ops, struct qvl_backend *backend)
-{
-    (void)backend;
-    ops->rope = rope_of_text; /* the tower rotates in place */
-}
-
-static enum qvl_status table_of_text(struct qvl_backend *backend,
-                                     const struct qvl_vision_rope_table_args *args, struct qvl_error *error)
-{
-    struct qvl_backend *inner = composed_of(backend)->inner;
-    struct qvl_vision_rope_table_args changed = *args;
-    changed.theta = 5e6;
-    return inner->ops.vision_rope_table(inner, &changed, error);
-}
-
-void composed_text_theta(struct qvl_ops *ops, struct qvl_backend *backend)
-{
-    (void)backend;
-    ops->vision_rope_table = table_of_text;
-}
