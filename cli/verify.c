@@ -8,6 +8,7 @@
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "cli/verify.h"
+#include "verify/checker_faults.h"
 
 enum {
     OPTION_OP = 0x2000,
@@ -168,6 +169,7 @@ enum qvl_status qvl_verb_verify(int argc, char **argv, struct qvl_error *error)
     options.session.weights_optional = options.session.prompt_optional = true;
     QVL_TRY(qvl_output_parse(&parser, argc, argv, &options, &output, error));
     report.fail_on = options.fail_on;
+    QVL_TRY(qvl_checker_check(error));
     enum qvl_status status = options.session.weights
                                  ? qvl_verb_verify_stages(&options, &report, error)
                                  : qvl_verb_verify_ops(&options, &report, &interrupted, error);
