@@ -22,7 +22,8 @@ void qvl_ref_layer_norm_row(const struct qvl_ref_norm *norm, const double *x, do
         y[j] = (x[j] - mean) * scale * norm->weight[j] + norm->bias[j];
 }
 
-/* The mean is off by `shift`; a shift of the mean changes the variance by its square only. */
+/* The mean is off by `shift`; a shift of the mean changes the variance by its square only. The division of
+ * the variance by n and its sum with eps are rounded, then 1/sqrt, two products and the sum with the bias. */
 void qvl_ref_layer_norm_bound(const struct qvl_ref_norm *norm, const double *x, double *bound)
 {
     const struct qvl_condition *cond = norm->cond;
@@ -33,9 +34,9 @@ void qvl_ref_layer_norm_bound(const struct qvl_ref_norm *norm, const double *x, 
         magnitude += fabs(x[j]);
     shift = qvl_bound_sum(cond, norm->n, magnitude / (double)norm->n) + u * fabs(mean);
     scale = 1 / sqrt(variance + norm->eps);
-    relative =
-        0.5 * scale * scale * (qvl_bound_sum(cond, norm->n, variance) + 2 * u * variance + shift * shift) +
-        QVL_BOUND_FUNCTION * u;
+    relative = 0.5 * scale * scale *
+                   (qvl_bound_sum(cond, norm->n, variance) + u * (2 * variance + norm->eps) + shift * shift) +
+               QVL_BOUND_FUNCTION * u;
     for (int64_t j = 0; j < norm->n; j++) {
         const double normal = fabs((x[j] - mean) * scale);
         const double weighted = normal * fabs(norm->weight[j]);

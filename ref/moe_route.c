@@ -24,7 +24,7 @@ static void report(const struct qvl_moe_route_args *args, int64_t row, const dou
         const double weight = p[chosen[s]] / sum;
         qvl_bound_put(cond, row * args->top_k + s, weight,
                       bound[chosen[s]] / sum +
-                          weight * (sum_bound / sum + QVL_BOUND_FUNCTION * cond->accumulate));
+                          weight * (sum_bound / sum + (QVL_BOUND_FUNCTION + 1) * cond->accumulate));
     }
 }
 

@@ -2,8 +2,13 @@
 #include "ref/grouping.h"
 #include "ref/kernels.h"
 
-/* Releases of the original form the coordinates in float32 in ways that differ by up to 3.2e-6 grid cells. */
-static const double COORDINATE_ERROR = 3.2e-6;
+/* Error of a corner's weight. The coordinate is a product and a quotient of whole numbers, one rounding;
+ * formed as i * step, or from the other end as torch.linspace does, it has two of numbers up to side - 1,
+ * which moves both factors of the weight. Their differences from 1 and the product are rounded. */
+static double weight_error(int64_t side)
+{
+    return (2 * 2 * (double)(side - 1) + 3) * 0x1p-24;
+}
 
 struct corner {
     const char *row; /* of the table */
@@ -61,7 +66,7 @@ static double blend_bound(const struct qvl_pos_interp_args *args, const struct c
     double sum = 0, bound = 0;
     for (int c = 0; c < 4; c++) {
         double weight = (double)corners[c].weight;
-        double weight_bound = 2 * COORDINATE_ERROR + 4 * 0x1p-24;
+        double weight_bound = weight_error((int64_t)sqrt((double)args->table.shape[0]));
         double product_bound;
         if (each) {
             weight_bound = qvl_bound_round(dtype, weight, weight_bound);

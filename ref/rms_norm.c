@@ -10,11 +10,12 @@ static double inverse_rms(int64_t n, const double *x, double eps)
     return 1 / sqrt(sum / (double)n + eps);
 }
 
-/* The mean of squares has terms of one sign, so x / rms is off by a relative error alone. */
+/* The mean of squares has terms of one sign, so x / rms is off by a relative error alone: half that of the
+ * sum, of the division by n and of the sum with eps, then 1/sqrt and the product with x. */
 static void report(const struct qvl_condition *cond, enum qvl_dtype dtype, int64_t first, int64_t n,
                    const double *normal, const double *w)
 {
-    const double relative = qvl_bound_sum(cond, n, 0.5) + QVL_BOUND_FUNCTION * cond->accumulate;
+    const double relative = qvl_bound_sum(cond, n, 0.5) + (QVL_BOUND_FUNCTION + 2) * cond->accumulate;
     for (int64_t j = 0; j < n; j++) {
         const double rounded = qvl_round_nearest(dtype, normal[j]);
         const double bound = qvl_bound_round(dtype, normal[j], relative * fabs(normal[j]));

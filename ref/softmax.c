@@ -16,8 +16,9 @@ void qvl_ref_softmax_row(int64_t n, const double *x, double *y)
         y[j] /= sum;
 }
 
-/* A relative error e_j of each exponential moves y_j by y_j (e_j + sum_i y_i e_i); the sum of n terms and the
- * division add theirs. */
+/* A relative error e_j of each exponential moves y_j by y_j (e_j + sum_i y_i e_i). e_j: x - max is rounded,
+ * and so is its product with log2 e where the kernel has a power of two only. The sum of n terms, its
+ * reciprocal and the product with that add theirs. */
 void qvl_ref_softmax_bound(int64_t n, const double *x, const double *y, const double *x_bound,
                            const struct qvl_condition *cond, double *bound)
 {
@@ -29,13 +30,14 @@ void qvl_ref_softmax_bound(int64_t n, const double *x, const double *y, const do
     for (int64_t j = 0; j < n; j++) {
         bound[j] = 0;
         if (isfinite(x[j]) && isfinite(most))
-            bound[j] = (x_bound ? x_bound[j] : 0) + (most - x[j] + QVL_BOUND_FUNCTION) * cond->accumulate;
+            bound[j] =
+                (x_bound ? x_bound[j] : 0) + (2 * (most - x[j]) + QVL_BOUND_FUNCTION) * cond->accumulate;
         mean += y[j] * bound[j];
     }
     for (int64_t j = 0; j < n; j++)
-        bound[j] =
-            y[j] * (bound[j] + mean + qvl_bound_sum(cond, n, 1) + QVL_BOUND_FUNCTION * cond->accumulate) +
-            QVL_BOUND_UNDERFLOW;
+        bound[j] = y[j] * (bound[j] + mean + qvl_bound_sum(cond, n, 1) +
+                           (QVL_BOUND_FUNCTION + 1) * cond->accumulate) +
+                   QVL_BOUND_UNDERFLOW;
 }
 
 enum qvl_status qvl_ref_softmax(struct qvl_backend *backend, const struct qvl_softmax_args *args,

@@ -6,13 +6,13 @@ double qvl_ref_silu_value(double gate)
     return gate / (1 + exp(-gate));
 }
 
-/* silu' = sigmoid (1 + g (1 - sigmoid)); the exponential loses roundoffs of its argument as well as its own.
- */
+/* silu' = sigmoid (1 + g (1 - sigmoid)); the exponential loses roundoffs of its argument as well as its own,
+ * then come a sum and a division. */
 double qvl_ref_silu_bound(double gate, double gate_bound, const struct qvl_condition *cond)
 {
     const double sigmoid = 1 / (1 + exp(-gate));
     const double value = fabs(qvl_ref_silu_value(gate));
-    const double own = value * (2 * QVL_BOUND_FUNCTION + fabs(gate) * (1 - sigmoid)) * cond->accumulate;
+    const double own = value * (2 * QVL_BOUND_FUNCTION + 1 + fabs(gate) * (1 - sigmoid)) * cond->accumulate;
     if (!isfinite(gate))
         return 0;
     return own + sigmoid * (1 + fabs(gate) * (1 - sigmoid)) * gate_bound +

@@ -163,8 +163,10 @@ static const char *const patterns[] = {
     "merger tokens=3 group=4 dim=12 out=7 norm=0,1 dist=negative,huge,ties",
     "moe_experts rows=5 experts=3 k=2 dim=24 ffn=10 first=0 dist=negative,constant,ties",
     "moe_experts rows=5 experts=3 k=2 dim=24 ffn=10 first=0 dist=tiny dtype=f32,bf16",
+    "sample vocab=64 prompt=5 output=4 greedy=0,1 rep=100,115 pres=0,30 temp=80 k=0,1,7 p=100 dtype=f32 "
+    "dist=ties",
     "sample vocab=64 prompt=5 output=4 greedy=0,1 rep=100,115 pres=0,30 temp=80 k=0,1,7 p=100,90 dtype=f32 "
-    "dist=normal,ties,negative",
+    "dist=normal,negative",
 };
 
 enum qvl_status qvl_cases_museum(struct qvl_case_list *list, struct qvl_error *error)

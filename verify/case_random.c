@@ -47,7 +47,7 @@ static const char *const patterns[] = {
     "dist=normal,normal,mantissa",
     "softmax rows=0,1..30,1..30 dim=1..2000 pad=0,1..9 inplace=0,1 dist=normal,normal,ties,negative,outlier",
     "sample vocab=2..1500 prompt=0,1..40 output=0,1..20 greedy=0,0,1 rep=100,100..150 pres=0,1..150 "
-    "temp=60..120 k=0,1..50 p=100,50..99 dtype=f32 dist=normal,ties,negative",
+    "temp=60..120 k=0,1..50 p=100,50..99 dtype=f32 dist=normal,negative",
 };
 
 enum { PATTERNS = sizeof patterns / sizeof *patterns, KEYS = 20 };

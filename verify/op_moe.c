@@ -1,10 +1,16 @@
 /* moe_route, moe_experts, moe_combine. */
 #include "verify/op.h"
 
+#include "qvl/bound.h"
 #include "qvl/rounding.h"
 
-/* Probabilities of logits that differ by less than this may be equal in float32. */
-#define TIE_WIDTH 0x1p-20
+/* How far apart two logits may be for honest float32 probabilities to come out equal or in the other order:
+ * the exponential of each is off by two units in the last place and by the roundings of its argument, the
+ * distance from the largest (ref/softmax.c). Their sum is common to both. */
+static double tie_width(double largest, double a, double b)
+{
+    return (2 * (largest - a) + 2 * (largest - b) + 2 * QVL_BOUND_FUNCTION) * qvl_dtype_roundoff(QVL_F32);
+}
 
 /* ---- moe_route ---- */
 
@@ -48,6 +54,15 @@ static bool distinct(const double *chosen, int64_t k, int64_t experts)
     return true;
 }
 
+static double logit_at(const struct qvl_operand *logits, int64_t row, int64_t expert)
+{
+    double logit;
+    const size_t index = (size_t)(row * logits->shape[1] + expert);
+    qvl_load_row((const char *)logits->host + index * qvl_dtype_bytes(logits->dtype), logits->dtype, 1,
+                 &logit);
+    return logit;
+}
+
 /* Another expert than the reference's is right where the logits are as good as equal but not equal (equal
  * ones go to the lowest index), and in a row with a NaN any distinct experts are. */
 static void custom_moe_route(const struct qvl_problem *problem, int index, const double *got, double *value)
@@ -56,22 +71,18 @@ static void custom_moe_route(const struct qvl_problem *problem, int index, const
     const int64_t experts = logits->shape[1], k = problem->operands[index].shape[1];
     for (int64_t row = 0; row < logits->shape[0]; row++) {
         bool has_nan = false;
+        double largest = -INFINITY;
         if (!distinct(got + row * k, k, experts))
             continue;
         for (int64_t e = 0; e < experts; e++) {
-            double logit;
-            qvl_load_row((const char *)logits->host +
-                             (size_t)(row * experts + e) * qvl_dtype_bytes(logits->dtype),
-                         logits->dtype, 1, &logit);
+            const double logit = logit_at(logits, row, e);
             has_nan |= !(logit < INFINITY); /* an infinity makes every probability NaN as well */
+            largest = fmax(largest, logit);
         }
         for (int64_t s = row * k; s < (row + 1) * k; s++) {
-            double mine, theirs;
-            const char *base = (const char *)logits->host;
-            const size_t bytes = qvl_dtype_bytes(logits->dtype);
-            qvl_load_row(base + (size_t)(row * experts + (int64_t)got[s]) * bytes, logits->dtype, 1, &theirs);
-            qvl_load_row(base + (size_t)(row * experts + (int64_t)value[s]) * bytes, logits->dtype, 1, &mine);
-            if (has_nan || (mine != theirs && fabs(mine - theirs) < TIE_WIDTH))
+            const double mine = logit_at(logits, row, (int64_t)value[s]);
+            const double theirs = logit_at(logits, row, (int64_t)got[s]);
+            if (has_nan || (mine != theirs && fabs(mine - theirs) < tie_width(largest, mine, theirs)))
                 value[s] = got[s];
         }
     }

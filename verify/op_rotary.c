@@ -2,8 +2,13 @@
 #include "base/random.h"
 #include "verify/op.h"
 
-/* A cosine or sine of float32 and its factor: four roundings of numbers up to 2. */
-#define TABLE_ERROR 0x1p-21
+/* Roundoffs of 2^-24 in a float32 cosine or sine, as a share of its amplitude: two units in the last place
+ * for the function, whose argument reduction keeps no relative accuracy near its zeros, one for the product
+ * with the amplitude, one for the reference's own result. The angle must be right to the bit. */
+enum { TABLE_ROUNDOFFS = 4 + 1 + 1 };
+
+/* Of the YaRN cases. */
+#define YARN_FACTOR 3.0
 
 static struct qvl_grid *add_grid(struct qvl_problem *problem)
 {
@@ -58,19 +63,19 @@ const struct qvl_verify_op qvl_verify_pos_interp = {
 
 enum { COSINE, SINE };
 
-static void add_tables(struct qvl_problem *problem, int64_t rows, int64_t lanes)
+static void add_tables(struct qvl_problem *problem, int64_t rows, int64_t lanes, double amplitude)
 {
     for (int i = 0; i < 2; i++) {
         struct qvl_operand *table = qvl_problem_add(problem, QVL_ROLE_OUTPUT, i == COSINE ? "cos" : "sin", 2,
                                                     (const int64_t[]){rows, lanes});
         table->judge = QVL_JUDGE_SLACK;
-        table->absolute = TABLE_ERROR;
+        table->absolute = TABLE_ROUNDOFFS * qvl_dtype_roundoff(QVL_F32) * amplitude;
     }
 }
 
 static void setup_vision_rope_table(struct qvl_problem *problem)
 {
-    add_tables(problem, grid_rows(problem), qvl_number(problem, "d") / 2);
+    add_tables(problem, grid_rows(problem), qvl_number(problem, "d") / 2, 1);
     problem->operands[COSINE].dtype = problem->operands[SINE].dtype = QVL_F32;
     problem->extra = add_grid(problem);
 }
@@ -100,7 +105,8 @@ static void setup_mrope_table(struct qvl_problem *problem)
 {
     const int64_t rows = qvl_number(problem, "rows"), top = qvl_number(problem, "top");
     int64_t *positions = qvl_problem_block(problem, 3 * (rows + 2), sizeof *positions);
-    add_tables(problem, rows, qvl_number(problem, "d") / 2);
+    add_tables(problem, rows, qvl_number(problem, "d") / 2,
+               qvl_number(problem, "yarn") ? 0.1 * log(YARN_FACTOR) + 1 : 1);
     for (int64_t axis = 0; positions && axis < 3; axis++)
         for (int64_t i = 0; i < rows; i++) {
             const int64_t first[3] = {0, (const int64_t[]){7, 3, 11}[axis], top};
@@ -126,7 +132,7 @@ static enum qvl_status call_mrope_table(struct qvl_side *side, struct qvl_condit
             .head_dim = qvl_number(problem, "d"),
             .theta = 5e6,
             .scaling = {.yarn = qvl_number(problem, "yarn"),
-                        .factor = 3,
+                        .factor = YARN_FACTOR,
                         .original_max_positions = 262144,
                         .beta_fast = 32,
                         .beta_slow = 1,

@@ -6,7 +6,8 @@
  * for n <= 4. */
 #define QVL_BOUND_C 2.0
 
-/* Roundoffs that one call of exp, tanh, erf, sqrt or a division may lose. */
+/* Roundoffs that one call of exp, tanh, erf, sin, cos, 1/sqrt or a division may lose: two units in the last
+ * place, which is what vendors state for their float32 functions. */
 #define QVL_BOUND_FUNCTION 4.0
 
 /* An arithmetic of float32 range may flush results below 2^-126, scaled by whatever multiplies them later. */
