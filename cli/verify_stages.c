@@ -276,12 +276,12 @@ static enum qvl_status verify_taps(struct work *work, const struct qvl_dump *dum
     int64_t *positions = NULL;
     int64_t position_count = 0;
     bool equal;
+    QVL_TRY(qvl_dump_check_inputs(dump, &work->session.prompt, &work->config, inputs, error));
+    QVL_TRY(add_inputs(work, inputs, &equal, error));
+    if (!equal)
+        return QVL_OK;
     QVL_TRY(qvl_dump_stages(dump, work->session.prompt.count, &taken, &positions, &position_count, error));
-    enum qvl_status status = qvl_dump_check_inputs(dump, &work->session.prompt, &work->config, inputs, error);
-    if (status == QVL_OK)
-        status = add_inputs(work, inputs, &equal, error);
-    if (status == QVL_OK && equal)
-        status = judge_taken(work, &taken, positions, position_count, error);
+    const enum qvl_status status = judge_taken(work, &taken, positions, position_count, error);
     free(positions);
     qvl_tap_store_free(&taken);
     return status;

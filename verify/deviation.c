@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "qvl/rounding.h"
+
 /* Draws of the whole stage that count beside those of one row or column, so that a scale from few values
  * leans on all. */
 #define PRIOR 8.0
@@ -125,8 +127,17 @@ static void judge_element(struct qvl_stage_result *result, int64_t row, int64_t 
     }
 }
 
+static double tolerance_of(const struct qvl_deviation *deviation, const struct qvl_deviation_rule *rule,
+                           int64_t row, int64_t column, double value)
+{
+    if (!rule->local || deviation->overall == 0 || !isfinite(value))
+        return rule->safety * rule->accumulate * deviation->overall;
+    const double unit = deviation->tail * deviation->row_scale[row] * deviation->column_scale[column];
+    return rule->accumulate * (rule->safety * unit + qvl_spacing(rule->storage, value));
+}
+
 void qvl_deviation_judge(const struct qvl_deviations *deviations, int64_t stage,
-                         const struct qvl_tap_entry *candidate, double factor, bool local,
+                         const struct qvl_tap_entry *candidate, const struct qvl_deviation_rule *rule,
                          struct qvl_stage_result *result)
 {
     const struct qvl_tap_entry *exact = &deviations->exact->entries[stage];
@@ -135,7 +146,7 @@ void qvl_deviation_judge(const struct qvl_deviations *deviations, int64_t stage,
     *result = (struct qvl_stage_result){.status = QVL_CASE_FAILED,
                                         .rows = exact->shape[0],
                                         .width = width,
-                                        .tolerance = factor * deviation->overall,
+                                        .tolerance = rule->safety * rule->accumulate * deviation->overall,
                                         .error = INFINITY,
                                         .margin = INFINITY};
     snprintf(result->name, sizeof result->name, "%s", exact->name);
@@ -148,11 +159,9 @@ void qvl_deviation_judge(const struct qvl_deviations *deviations, int64_t stage,
     for (int64_t row = 0; row < result->rows; row++) {
         bool row_failed = false;
         for (int64_t column = 0; column < width; column++) {
-            const double unit =
-                local ? deviation->tail * deviation->row_scale[row] * deviation->column_scale[column]
-                      : deviation->overall;
-            judge_element(result, row, column, exact->values[row * width + column],
-                          candidate->values[row * width + column], factor * unit, &row_failed,
+            const double want = exact->values[row * width + column];
+            judge_element(result, row, column, want, candidate->values[row * width + column],
+                          tolerance_of(deviation, rule, row, column, want), &row_failed,
                           &failed_columns[column]);
         }
         result->failed_rows += row_failed;

@@ -29,10 +29,20 @@ void qvl_deviations_free(struct qvl_deviations *deviations); /* a zeroed one is 
 void qvl_deviations_add(struct qvl_deviations *deviations, const struct qvl_tap_store *draw);
 void qvl_deviations_finish(struct qvl_deviations *deviations); /* after the last draw */
 
-/* Judge a stage of a candidate (NULL: it has none) against the exact run: |got - exact| <= factor *
- * deviation, that of the whole stage, or with `local` that of the element's row and column. */
+/* How far from the exact run a candidate may be. */
+struct qvl_deviation_rule {
+    double safety;     /* beyond the draws */
+    double accumulate; /* what accumulating in float32 adds to a rounding error */
+    /* Free: safety * accumulate * the largest deviation of the stage. Local: the deviation of the element's
+     * row and column in its place, and one spacing of the storage type, since the last rounding of two honest
+     * engines may fall to either side whatever the draws did. A stage that never deviates must be equal. */
+    bool local;
+    enum qvl_dtype storage;
+};
+
+/* Judge a stage of a candidate (NULL: it has none) against the exact run. */
 void qvl_deviation_judge(const struct qvl_deviations *deviations, int64_t stage,
-                         const struct qvl_tap_entry *candidate, double factor, bool local,
+                         const struct qvl_tap_entry *candidate, const struct qvl_deviation_rule *rule,
                          struct qvl_stage_result *result);
 
 #endif

@@ -82,6 +82,10 @@ static enum qvl_status judge(const struct comparison *comparison, const struct q
                              struct qvl_error *error)
 {
     const struct qvl_tap_store *exact = deviations->exact;
+    const struct qvl_deviation_rule rule = {.safety = QVL_STAGE_SAFETY,
+                                            .accumulate = comparison->factor,
+                                            .local = local,
+                                            .storage = comparison->pass.model.storage};
     *judged =
         (struct qvl_stage_run){.results = calloc((size_t)exact->count, sizeof *judged->results), .first = -1};
     if (!judged->results)
@@ -89,7 +93,7 @@ static enum qvl_status judge(const struct comparison *comparison, const struct q
     for (int64_t i = 0; i < exact->count; i++) {
         const struct qvl_tap_entry *entry = qvl_tap_store_find(candidate, exact->entries[i].name);
         struct qvl_stage_result *result = &judged->results[judged->count];
-        qvl_deviation_judge(deviations, i, entry, QVL_STAGE_SAFETY * comparison->factor, local, result);
+        qvl_deviation_judge(deviations, i, entry, &rule, result);
         if (!entry && comparison->sparse)
             result->status = QVL_CASE_SKIPPED;
         if (strcmp(result->name, "logits") == 0)

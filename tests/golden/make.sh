@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # ./dev goldens [KIND...]: makes committed goldens again with the pinned original framework. KIND is model, ops, pixels,
-# media, tokenizer, or one of the steps that are not committed: tokenizer-real (the released vocabulary), messages (needs
-# QVL_TEMPLATES, a folder with the template texts). Default: model ops pixels tokenizer. Nothing here is needed to
+# media, tokenizer, taps, or one of the steps that are not committed: tokenizer-real (the released vocabulary), messages (needs
+# QVL_TEMPLATES, a folder with the template texts). Default: model ops pixels tokenizer taps. Nothing here is needed to
 # build or test.
 #
 # QVL_PYTHON_HF4 and QVL_PYTHON_HF5 name interpreters that have the packages already; otherwise two environments are made
@@ -41,11 +41,25 @@ make_pixels() {
     "$hf4" $here/pixels.py --hf5 "$hf5" --pillow12 $work/pillow12 --qvu $work/qvu
 }
 
-for kind in "${@:-model ops pixels tokenizer}"; do
+# Stages of the original, right and with two planted faults (tests/e2e/stages.sh, docs/TAPS.md).
+make_taps() {
+    local checkpoint=$work/checkpoints/taps language=model.language_model
+    "$writer" write small-dense-tied "$checkpoint"
+    taps() { "$hf4" $here/taps.py "$checkpoint" $here/taps/chat.json "$here/taps/$1.safetensors" "${@:2}"; }
+    taps honest --dtype bfloat16 --keep input_ids position_ids image_grid_thw logits \
+        model.visual.{blocks.[04],merger,deepstack_merger_list.?} $language.{inputs_embeds,norm} \
+        $language.layers.{?,?.self_attn,?.deepstack_added}
+    taps attention_scale --dtype float32 --fault attention_scale --keep input_ids \
+        $language.{inputs_embeds,layers.0,layers.0.deepstack_added,layers.1.self_attn,layers.1}
+    taps channel_zeroed --dtype bfloat16 --fault channel_zeroed --keep input_ids $language.layers.{?,?.mlp,?.deepstack_added}
+}
+
+for kind in "${@:-model ops pixels tokenizer taps}"; do
     for step in $kind; do
         case $step in
         model) make_model ;;
         ops) "$hf4" $here/ops.py ;;
+        taps) make_taps ;;
         pixels) make_pixels ;;
         media) "$hf4" $here/media.py ;;
         tokenizer) "$hf4" $here/tokenizer.py small ;;

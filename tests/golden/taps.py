@@ -2,7 +2,7 @@
 
     taps.py CHECKPOINT MESSAGES.json OUT.safetensors [--dtype bfloat16] [--fault NAME] [--keep GLOB ...]
 
-tests/golden/taps/ holds two of them, made by tests/golden/taps.sh.
+tests/golden/taps/ holds three of them, made by tests/golden/make.sh taps.
 """
 
 import argparse
