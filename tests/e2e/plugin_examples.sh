@@ -84,7 +84,7 @@ fi
 
 make_plugin onednn libonednn.so
 verifies 0 "$scratch/onednn/libonednn.so"
-for op in linear patch_embed output_head layer_norm gelu softmax; do
+for op in linear patch_embed output_head layer_norm gelu softmax merger; do
     is "$op" passed -ge 5
     is "$op" failed -eq 0
 done

@@ -118,3 +118,7 @@ enum qvl_status onednn_gelu(struct qvl_backend *backend, const struct qvl_gelu_a
                             struct qvl_error *error);
 enum qvl_status onednn_softmax(struct qvl_backend *backend, const struct qvl_softmax_args *args,
                                struct qvl_error *error);
+
+// merger.cpp
+enum qvl_status onednn_merger(struct qvl_backend *backend, const struct qvl_merger_args *args,
+                              struct qvl_error *error);

@@ -89,6 +89,7 @@ static enum qvl_status open_backend(const struct qvl_backend_options *options, s
     made->ops.layer_norm = onednn_layer_norm;
     made->ops.gelu = onednn_gelu;
     made->ops.softmax = onednn_softmax;
+    made->ops.merger = onednn_merger;
     return QVL_OK;
 }
 

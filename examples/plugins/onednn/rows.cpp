@@ -45,21 +45,23 @@ static void copy(Onednn &onednn, const memory::desc &from_desc, void *from, cons
     onednn.stream.wait();
 }
 
-// The same in place on a copy of x in another type or with other gaps between its rows, copied to y
-// afterwards.
+// The same in place on a copy of x in another type or with gaps between its rows (two at least, since one row
+// has none), copied to y afterwards.
 static enum qvl_status run_on_copy(Onednn &onednn, const RowsCall &call, const struct qvl_tensor &x,
                                    const struct qvl_tensor &y, enum qvl_dtype dtype, int64_t gap,
                                    struct qvl_error *error)
 {
-    const int64_t rows = x.shape[0], width = x.shape[1];
-    std::vector<char> room((size_t)(rows * (width + gap)) * qvl_dtype_bytes(dtype));
-    const memory::desc inner({rows, width}, onednn_type(dtype), memory::dims{width + gap, 1});
+    const int64_t rows = x.shape[0], width = x.shape[1], stride = width + gap;
+    const int64_t worked = gap > 0 && rows < 2 ? 2 : rows;
+    std::vector<char> room((size_t)(worked * stride) * qvl_dtype_bytes(dtype)); // zeros
+    const memory::desc part({rows, width}, onednn_type(dtype), memory::dims{stride, 1});
+    const memory::desc whole({worked, width}, onednn_type(dtype), memory::dims{stride, 1});
     memory::desc from, to;
     QVL_TRY(onednn_desc("x", x, &from, error));
     QVL_TRY(onednn_desc("y", y, &to, error));
-    copy(onednn, from, x.data, inner, room.data());
-    execute(onednn, call, inner, room.data(), inner, room.data(), {dtype, dtype, rows, width, width + gap});
-    copy(onednn, inner, room.data(), to, y.data);
+    copy(onednn, from, x.data, part, room.data());
+    execute(onednn, call, whole, room.data(), whole, room.data(), {dtype, dtype, worked, width, stride});
+    copy(onednn, part, room.data(), to, y.data);
     return QVL_OK;
 }
 
