@@ -1,55 +1,10 @@
 #include "verify/long_context.h"
 
 #include "base/memory.h"
-#include "base/random.h"
 #include "qvl/rounding.h"
-
-/* ---- numbers from counters ---- */
+#include "verify/counter_values.h"
 
 enum { MOST_DIM = 128 };
-
-/* 32 random bits for each element of a row of d, a multiple of 4; a draw serves two of f32 and four of the
- * narrow types, which use the upper half alone. */
-static void pieces(const struct qvl_long *context, uint64_t stream, uint64_t row, uint32_t *out)
-{
-    const uint64_t d = (uint64_t)context->d;
-    if (context->dtype == QVL_F32) {
-        for (uint64_t i = 0; i < d / 2; i++) {
-            const uint64_t bits = qvl_random_bits(context->seed, stream, row * d / 2 + i);
-            out[2 * i] = (uint32_t)bits;
-            out[2 * i + 1] = (uint32_t)(bits >> 32);
-        }
-        return;
-    }
-    for (uint64_t i = 0; i < d / 4; i++) {
-        const uint64_t bits = qvl_random_bits(context->seed, stream, row * d / 4 + i);
-        for (int k = 0; k < 4; k++)
-            out[4 * i + (uint64_t)k] = (uint32_t)(bits >> 16 * k) << 16;
-    }
-}
-
-static int precision_of(enum qvl_dtype dtype)
-{
-    return dtype == QVL_F32 ? 24 : dtype == QVL_BF16 ? 8 : 11;
-}
-
-/* In [-1, 1): a multiple of 2^-T with T bits of precision. */
-static float signed_value(uint32_t bits, int precision)
-{
-    return (float)((int32_t)bits >> (31 - precision)) * (1 / (float)(1 << precision));
-}
-
-/* In [0.5, 1): T bits of precision, the first of them set. */
-static float positive_value(uint32_t bits, int precision)
-{
-    const int32_t units = (1 << (precision - 1)) + (int32_t)(bits >> (33 - precision));
-    return (float)units * (1 / (float)(1 << precision));
-}
-
-static float whole_value(uint32_t bits)
-{
-    return (float)((int32_t)((bits >> 16) * 7 >> 16) - 3);
-}
 
 /* Values that the type holds exactly, to row `row` of `raw`. */
 static void store_row(const struct qvl_long *context, const float *values, void *raw, int64_t row)
@@ -79,17 +34,18 @@ static int plant_at(const struct qvl_long *context, int64_t position)
 void qvl_long_keys(const struct qvl_long *context, int64_t first, int64_t count, void *raw)
 {
     const uint64_t stream = qvl_random_stream("long.k");
-    const int precision = precision_of(context->dtype);
+    const int precision = qvl_counter_precision(context->dtype);
     uint32_t bits[MOST_DIM];
     float values[MOST_DIM];
     for (int64_t j = 0; j < count; j++) {
         const int plant = plant_at(context, first + j);
         for (int64_t g = 0; g < context->kv_heads; g++) {
-            pieces(context, stream, (uint64_t)((first + j) * context->kv_heads + g), bits);
+            qvl_counter_bits(context->dtype, context->seed, stream, context->d,
+                             (uint64_t)((first + j) * context->kv_heads + g), bits);
             for (int64_t c = 0; c < QVL_LONG_PLANTS; c++)
                 values[c] = 0;
             for (int64_t c = QVL_LONG_PLANTS; c < context->d; c++)
-                values[c] = signed_value(bits[c], precision);
+                values[c] = qvl_counter_signed(bits[c], precision);
             if (plant >= 0)
                 values[(plant + g) % QVL_LONG_PLANTS] = (float)QVL_LONG_KEY;
             store_row(context, values, raw, j * context->kv_heads + g);
@@ -101,15 +57,16 @@ void qvl_long_values(const struct qvl_long *context, int64_t first, int64_t coun
 {
     const uint64_t stream = qvl_random_stream("long.v");
     const int64_t d = context->d;
-    const int precision = precision_of(context->dtype);
+    const int precision = qvl_counter_precision(context->dtype);
     uint32_t bits[MOST_DIM];
     float values[MOST_DIM];
     for (int64_t row = 0; row < count * context->kv_heads; row++) {
-        pieces(context, stream, (uint64_t)(first * context->kv_heads + row), bits);
+        qvl_counter_bits(context->dtype, context->seed, stream, context->d,
+                         (uint64_t)(first * context->kv_heads + row), bits);
         for (int64_t c = 0; c < d / 2; c++)
-            values[c] = positive_value(bits[c], precision);
+            values[c] = qvl_counter_positive(bits[c], precision);
         for (int64_t c = d / 2; c < d; c++)
-            values[c] = whole_value(bits[c]);
+            values[c] = qvl_counter_whole(bits[c]);
         store_row(context, values, raw, row);
     }
 }
@@ -199,13 +156,14 @@ void qvl_long_query(const struct qvl_long *context, int64_t row, int64_t head, d
 {
     const struct qvl_long_question question = qvl_long_ask(context, row, head);
     const int64_t g = head / (context->heads / context->kv_heads);
-    const int precision = precision_of(context->dtype);
+    const int precision = qvl_counter_precision(context->dtype);
     uint32_t bits[MOST_DIM];
     /* beside a plant, noise that moves a score by less than 3; alone, scores of deviation 2 to 3 */
     const double size = question.kind == QVL_LONG_SAMPLED ? 8 : question.kind == QVL_LONG_PLANT ? 0.25 : 0;
-    pieces(context, qvl_random_stream("long.q"), (uint64_t)(row * context->heads + head), bits);
+    qvl_counter_bits(context->dtype, context->seed, qvl_random_stream("long.q"), context->d,
+                     (uint64_t)(row * context->heads + head), bits);
     for (int64_t c = 0; c < context->d; c++)
-        query[c] = c < QVL_LONG_PLANTS ? 0 : size * (double)signed_value(bits[c], precision);
+        query[c] = c < QVL_LONG_PLANTS ? 0 : size * (double)qvl_counter_signed(bits[c], precision);
     if (question.kind == QVL_LONG_SAMPLED || turn(context, row, head) == TURN_UNIFORM)
         return;
     for (int i = 0; i < 2; i++)

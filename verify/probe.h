@@ -96,7 +96,8 @@ struct qvl_probe {
     X(order_vision_rope_table)
 
 /* Length: answers that are known without a reference. */
-#define QVL_PROBES_LENGTH(X) X(long_attention)
+#define QVL_PROBES_LENGTH(X)                                                                                 \
+    X(long_attention) X(linear_projected) X(linear_exact) X(head_projected) X(head_exact)
 
 /* X-macro over the probes, in the order of listings. */
 #define QVL_PROBES(X)                                                                                        \
