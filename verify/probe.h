@@ -97,7 +97,34 @@ struct qvl_probe {
 
 /* Length: answers that are known without a reference. */
 #define QVL_PROBES_LENGTH(X)                                                                                 \
-    X(long_attention) X(linear_projected) X(linear_exact) X(head_projected) X(head_exact)
+    X(long_attention)                                                                                        \
+    X(linear_projected)                                                                                      \
+    X(linear_exact)                                                                                          \
+    X(head_projected)                                                                                        \
+    X(head_exact)                                                                                            \
+    X(far_patch_embed)                                                                                       \
+    X(far_pos_interp)                                                                                        \
+    X(far_vision_rope_table)                                                                                 \
+    X(far_layer_norm)                                                                                        \
+    X(far_linear)                                                                                            \
+    X(far_rope)                                                                                              \
+    X(far_vision_attention)                                                                                  \
+    X(far_gelu)                                                                                              \
+    X(far_merger)                                                                                            \
+    X(far_embed)                                                                                             \
+    X(far_scatter_rows)                                                                                      \
+    X(far_mrope_table)                                                                                       \
+    X(far_rms_norm)                                                                                          \
+    X(far_cache_append)                                                                                      \
+    X(far_attention)                                                                                         \
+    X(far_swiglu)                                                                                            \
+    X(far_add)                                                                                               \
+    X(far_add_rows)                                                                                          \
+    X(far_moe_route)                                                                                         \
+    X(far_moe_experts)                                                                                       \
+    X(far_moe_combine)                                                                                       \
+    X(far_output_head)                                                                                       \
+    X(far_softmax)
 
 /* X-macro over the probes, in the order of listings. */
 #define QVL_PROBES(X)                                                                                        \
