@@ -382,19 +382,21 @@ static inline int64_t qvl_report_status_count(const struct qvl_report *report, e
 }
 
 /* What the checks of a report add up to: QVL_FAILED when one has a status of `fail_on`, or when there are
- * checks and none was executed; QVL_INCOMPARABLE when only a measurement is invalid. */
+ * checks and none came to an end; QVL_INCOMPARABLE when only a measurement is invalid. */
 static inline enum qvl_status qvl_report_outcome(const struct qvl_report *report)
 {
     const unsigned fail_on = report->fail_on ? report->fail_on : QVL_REPORT_FAIL_ON;
-    const int64_t idle = qvl_report_status_count(report, QVL_CASE_UNSUPPORTED) +
-                         qvl_report_status_count(report, QVL_CASE_SKIPPED);
-    const int64_t checks = report->record_count - qvl_report_status_count(report, QVL_CASE_NONE);
+    const int64_t invalid = qvl_report_status_count(report, QVL_CASE_INVALID);
+    const int64_t ended = qvl_report_status_count(report, QVL_CASE_PASSED) +
+                          qvl_report_status_count(report, QVL_CASE_FAILED) +
+                          qvl_report_status_count(report, QVL_CASE_MISTRUSTED) + invalid;
     for (int status = QVL_CASE_PASSED; status < QVL_CASE_STATUS_COUNT; status++)
         if ((fail_on >> status & 1) && qvl_report_status_count(report, (enum qvl_case_status)status) > 0)
             return QVL_FAILED;
-    if (qvl_report_status_count(report, QVL_CASE_INVALID) > 0)
+    if (invalid > 0)
         return QVL_INCOMPARABLE;
-    return idle > 0 && checks == idle ? QVL_FAILED : QVL_OK;
+    return ended == 0 && qvl_report_status_count(report, QVL_CASE_NONE) < report->record_count ? QVL_FAILED
+                                                                                               : QVL_OK;
 }
 
 /* Free what the report owns and empty it; the struct itself is the caller's. NULL is accepted. */

@@ -49,8 +49,9 @@ static enum qvl_status run_away_softmax(struct qvl_backend *backend, const struc
 {
     (void)backend;
     (void)error;
-    for (volatile char *at = args->y.data; at; at += 4096)
-        *at = 1;
+    volatile char *start = args->y.data;
+    for (size_t i = 0; i < SIZE_MAX / 8192; i++)
+        start[i * 4096] = 1;
     return QVL_OK;
 }
 
