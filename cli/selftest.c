@@ -90,6 +90,8 @@ static enum qvl_status add_mutant(const struct qvl_selftest_mutant *mutant,
     qvl_record_detail(record);
     qvl_record_text(record, "verdict", verdict_name(result->verdict), QVL_FROM_MEASURED);
     qvl_record_int(record, "cases", result->cases, NULL, QVL_FROM_MEASURED);
+    qvl_record_int(record, "skipped", result->skipped, NULL, QVL_FROM_MEASURED);
+    qvl_record_detail(record);
     qvl_record_text(record, "case", result->line, QVL_FROM_MEASURED);
     if (result->line[0]) {
         qvl_record_text(record, "how", qvl_case_status_name(result->mutant.status), QVL_FROM_MEASURED);

@@ -2,111 +2,73 @@
 #include <stdlib.h>
 
 #include "verify/composition_parts.h"
+#include "verify/deviation.h"
+#include "verify/stage_run.h"
 
-/* As in verify/stages.c, whose derivation (docs/NUMERICS.md section 3) holds here too. */
-#define SAFETY 2.0
 #define DRAWS 3
 
 /* ---- The expectation ---- */
 
-static double longest_sum(const struct qvl_model_config *config, int64_t tokens)
-{
-    const struct qvl_vision_config *vision = &config->vision;
-    const int64_t lengths[] = {config->text.hidden,
-                               config->text.heads * config->text.head_dim,
-                               config->text.intermediate,
-                               vision->intermediate,
-                               vision->hidden * vision->merge * vision->merge,
-                               vision->channels * vision->temporal_patch * vision->patch * vision->patch,
-                               tokens};
-    int64_t longest = 0;
-    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
-        longest = lengths[i] > longest ? lengths[i] : longest;
-    return (double)longest;
-}
-
-static enum qvl_status forward_all(struct qvl_model *model, struct qvl_sequence *sequence,
-                                   const struct qvl_prompt *prompt, struct qvl_tap_store *store,
-                                   struct qvl_error *error)
-{
-    const struct qvl_taps taps = qvl_tap_store_taps(store);
-    const int64_t shape[] = {prompt->count, qvl_model_get_config(model)->text.vocab};
-    int64_t *rows = malloc(sizeof(int64_t) * (size_t)shape[0]);
-    float *logits = malloc(sizeof(float) * (size_t)(shape[0] * shape[1]));
-    enum qvl_status status =
-        rows && logits ? QVL_OK : qvl_fail(error, QVL_NO_MEMORY, "no memory for the logits of a prompt");
-    for (int64_t i = 0; status == QVL_OK && i < shape[0]; i++)
-        rows[i] = i;
-    const struct qvl_step step = {
-        .sequence = sequence, .count = shape[0], .logit_rows = rows, .logit_count = shape[0]};
-    if (status == QVL_OK)
-        status = qvl_sequence_prompt(sequence, prompt, &taps, error);
-    if (status == QVL_OK)
-        status = qvl_model_forward(model, &step, 1, logits, &taps, error);
-    if (status == QVL_OK)
-        status = taps.take(taps.context, "logits", 0, 2, shape, logits, error);
-    free(rows);
-    free(logits);
-    return status;
-}
-
 /* One run of the reference over the whole text, with every stage and the logits of every token. */
 static enum qvl_status run_reference(const struct qvl_composition *composition,
                                      const struct composition_history *history, uint64_t jitter,
-                                     struct qvl_tap_store *store, double *longest, struct qvl_error *error)
+                                     struct qvl_tap_store *store, struct qvl_error *error)
 {
-    const struct qvl_backend_options options = {.threads = 1, .jitter_seed = jitter};
-    const struct qvl_model_options model_options = {.storage = QVL_F32};
-    struct qvl_backend *backend = NULL;
-    struct qvl_model *model = NULL;
-    struct qvl_sequence *sequence = NULL;
-    QVL_TRY(composition->options.reference(&options, &backend, error));
-    enum qvl_status status =
-        qvl_model_load(composition->folders[history->checkpoint], backend, &model_options, &model, error);
-    if (status == QVL_OK)
-        status = qvl_sequence_create(model, history->whole.count, &sequence, error);
-    if (status == QVL_OK)
-        status = forward_all(model, sequence, &history->whole, store, error);
-    if (status == QVL_OK)
-        *longest = longest_sum(qvl_model_get_config(model), history->whole.count);
-    qvl_sequence_destroy(sequence);
-    qvl_model_destroy(model);
-    backend->close(backend);
+    const struct qvl_prompt *whole = &history->whole;
+    int64_t *positions = malloc(sizeof(int64_t) * (size_t)whole->count);
+    if (!positions)
+        return qvl_fail(error, QVL_NO_MEMORY, "no memory for the logits of a prompt");
+    for (int64_t i = 0; i < whole->count; i++)
+        positions[i] = i;
+    const struct qvl_stage_pass pass = {.folder = composition->folders[history->checkpoint],
+                                        .prompt = whole,
+                                        .open = composition->options.reference,
+                                        .backend = {.threads = 1, .jitter_seed = jitter},
+                                        .model = {.storage = QVL_F32},
+                                        .positions = positions,
+                                        .position_count = whole->count};
+    const enum qvl_status status = qvl_stage_pass_run(&pass, store, error);
+    free(positions);
     return status;
 }
 
-static double largest_difference(const struct qvl_tap_entry *a, const struct qvl_tap_entry *b)
+static enum qvl_status measure(const struct qvl_composition *composition,
+                               const struct composition_history *history, struct qvl_deviations *deviations,
+                               struct qvl_error *error)
 {
-    double largest = 0;
-    for (int64_t k = 0; b && k < a->shape[0] * qvl_tap_entry_width(a); k++)
-        largest = fmax(largest, fabs((double)a->values[k] - (double)b->values[k]));
-    return largest;
-}
-
-enum qvl_status composition_expect(const struct qvl_composition *composition,
-                                   struct composition_history *history, struct qvl_error *error)
-{
-    struct qvl_tap_store *expected = &history->expected;
-    double longest = 0;
-    QVL_TRY(run_reference(composition, history, 0, expected, &longest, error));
-    history->tolerance = calloc((size_t)expected->count, sizeof *history->tolerance);
-    if (!history->tolerance)
-        return qvl_fail(error, QVL_NO_MEMORY, "no memory for tolerances");
-    const double factor = SAFETY * sqrt(1.0 + longest); /* f32 sums of f32 values */
     for (uint64_t draw = 0; draw < DRAWS; draw++) {
         struct qvl_tap_store store = {0};
         const enum qvl_status status =
-            run_reference(composition, history, composition->options.seed + draw, &store, &longest, error);
-        for (int64_t i = 0; status == QVL_OK && i < expected->count; i++)
-            history->tolerance[i] =
-                fmax(history->tolerance[i],
-                     factor * largest_difference(&expected->entries[i],
-                                                 qvl_tap_store_find(&store, expected->entries[i].name)));
+            run_reference(composition, history, composition->options.seed + draw, &store, error);
+        if (status == QVL_OK)
+            qvl_deviations_add(deviations, &store);
         qvl_tap_store_free(&store);
         if (status != QVL_OK)
             return status;
     }
+    qvl_deviations_finish(deviations);
     return QVL_OK;
+}
+
+/* Tolerances as those of free runs in verify/stages.h, for sums in float32 of float32 values. */
+enum qvl_status composition_expect(const struct qvl_composition *composition,
+                                   struct composition_history *history, struct qvl_error *error)
+{
+    const struct qvl_tap_store *expected = &history->expected;
+    struct qvl_deviations deviations = {0};
+    struct qvl_model_config config;
+    QVL_TRY(qvl_model_config_read(composition->folders[history->checkpoint], &config, error));
+    QVL_TRY(run_reference(composition, history, 0, &history->expected, error));
+    const double factor = QVL_STAGE_SAFETY * sqrt(1.0 + qvl_stage_longest_sum(&config, history->whole.count));
+    history->tolerance = calloc((size_t)expected->count + 1, sizeof *history->tolerance);
+    enum qvl_status status = history->tolerance ? qvl_deviations_create(expected, &deviations, error)
+                                                : qvl_fail(error, QVL_NO_MEMORY, "no memory for tolerances");
+    if (status == QVL_OK)
+        status = measure(composition, history, &deviations, error);
+    for (int64_t i = 0; status == QVL_OK && i < expected->count; i++)
+        history->tolerance[i] = factor * deviations.stages[i].overall;
+    qvl_deviations_free(&deviations);
+    return status;
 }
 
 /* ---- The path under test ---- */

@@ -103,8 +103,10 @@ static void hunt_mutant(const struct hunt *hunt, const struct qvl_selftest_mutan
         message.tried++;
         tell(pipe, &message);
         attempt(mutant, i, false, &result->mutant);
-        if (result->mutant.status == QVL_CASE_SKIPPED)
+        if (result->mutant.status == QVL_CASE_SKIPPED) {
+            result->skipped++;
             message.tried--;
+        }
         if (result->mutant.status == QVL_CASE_INVALID)
             result->verdict = QVL_SELFTEST_BROKEN;
         else if (is_caught(result->mutant.status))

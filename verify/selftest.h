@@ -53,6 +53,7 @@ enum qvl_selftest_verdict {
 struct qvl_selftest_result {
     enum qvl_selftest_verdict verdict;
     int64_t cases;                  /* run on the mutant */
+    int64_t skipped;                /* for want of memory, or because they have nothing to do with it */
     char line[QVL_CASE_LINE_BYTES]; /* of the case that decided; "" when it survived */
     struct qvl_selftest_attempt mutant, honest;
 };
@@ -90,6 +91,7 @@ struct qvl_selftest_ops {
     qvl_backend_open_fn *honest;
     /* The mutant of that name; the open function may be called again later for the mutant opened last. */
     enum qvl_status (*find)(const char *name, qvl_backend_open_fn **open, struct qvl_error *error);
+    FILE *turn;             /* locked by the process whose case needs much memory: one at a time has room */
     struct qvl_case *cases; /* sorted by entry, then by cost */
     int64_t count;
 };

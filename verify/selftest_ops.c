@@ -1,5 +1,9 @@
 /* Mutants of op table entries: the built-in cases of the entry they are planted in. */
+#define _XOPEN_SOURCE 700
+
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "verify/selftest.h"
 
@@ -31,6 +35,9 @@ static int by_entry_and_cost(const void *left, const void *right)
 enum qvl_status qvl_selftest_ops_create(struct qvl_selftest_ops *ops, uint64_t seed, struct qvl_error *error)
 {
     const struct qvl_case_filter filter = {.has_seed = seed != 0, .seed = seed};
+    ops->turn = tmpfile();
+    if (!ops->turn)
+        return qvl_fail(error, QVL_IO, "selftest: no temporary file: %s", strerror(errno));
     QVL_TRY(qvl_cases(&filter, &ops->cases, &ops->count, error));
     qsort(ops->cases, (size_t)ops->count, sizeof *ops->cases, by_entry_and_cost);
     return QVL_OK;
@@ -38,7 +45,10 @@ enum qvl_status qvl_selftest_ops_create(struct qvl_selftest_ops *ops, uint64_t s
 
 void qvl_selftest_ops_free(struct qvl_selftest_ops *ops)
 {
+    if (ops->turn)
+        fclose(ops->turn);
     free(ops->cases);
+    ops->turn = NULL;
     ops->cases = NULL;
     ops->count = 0;
 }
@@ -78,23 +88,38 @@ static void describe(const struct qvl_case_result *result, struct qvl_selftest_a
                                  (long long)result->index[axis]);
 }
 
+static enum qvl_status run_case(const struct qvl_selftest_ops *ops, const struct qvl_case *chosen,
+                                qvl_backend_open_fn *open, struct qvl_case_result *result,
+                                struct qvl_error *error)
+{
+    const struct qvl_backend_options options = {.threads = 1};
+    struct qvl_case_context sides = {.open = open, .threads = 1};
+    QVL_TRY(ops->reference(NULL, &sides.reference, error));
+    enum qvl_status status = open(&options, &sides.candidate, error);
+    if (status == QVL_OK) {
+        status = qvl_case_run(chosen, &sides, result, error);
+        sides.candidate->close(sides.candidate);
+    }
+    sides.reference->close(sides.reference);
+    return status;
+}
+
 enum qvl_status qvl_selftest_ops_run(void *context, const struct qvl_selftest_mutant *mutant, int64_t index,
                                      bool honest, struct qvl_selftest_attempt *attempt,
                                      struct qvl_error *error)
 {
     const struct qvl_selftest_ops *ops = context;
-    const struct qvl_backend_options options = {.threads = 1};
-    struct qvl_case_context sides = {.open = ops->honest, .threads = 1};
+    const struct qvl_case *chosen = case_of(ops, mutant, index);
+    const bool waits = qvl_case_bytes(chosen) > 0;
+    qvl_backend_open_fn *open = ops->honest;
     struct qvl_case_result result;
     if (!honest)
-        QVL_TRY(ops->find(mutant->name, &sides.open, error));
-    QVL_TRY(ops->reference(NULL, &sides.reference, error));
-    enum qvl_status status = sides.open(&options, &sides.candidate, error);
-    if (status == QVL_OK) {
-        status = qvl_case_run(case_of(ops, mutant, index), &sides, &result, error);
-        sides.candidate->close(sides.candidate);
-    }
-    sides.reference->close(sides.reference);
+        QVL_TRY(ops->find(mutant->name, &open, error));
+    if (waits && lockf(fileno(ops->turn), F_LOCK, 0) != 0)
+        return qvl_fail(error, QVL_IO, "selftest: cannot wait for memory: %s", strerror(errno));
+    const enum qvl_status status = run_case(ops, chosen, open, &result, error);
+    if (waits && lockf(fileno(ops->turn), F_ULOCK, 0) != 0)
+        return qvl_fail(error, QVL_IO, "selftest: cannot give memory back: %s", strerror(errno));
     if (status == QVL_OK)
         describe(&result, attempt);
     return status;

@@ -35,8 +35,7 @@ static enum qvl_status run(struct comparison *comparison, const struct qvl_stage
     return QVL_OK;
 }
 
-/* The longest sum of a forward pass: a projection's input, or the keys of an attention row. */
-static double longest_sum(const struct qvl_model_config *config, int64_t tokens)
+double qvl_stage_longest_sum(const struct qvl_model_config *config, int64_t tokens)
 {
     const struct qvl_vision_config *vision = &config->vision;
     const int64_t lengths[] = {config->text.hidden,
@@ -158,7 +157,7 @@ static enum qvl_status begin(const char *folder, const struct qvl_prompt *prompt
     const double ratio = qvl_dtype_roundoff(QVL_F32) / qvl_dtype_roundoff(options->storage);
     *comparison =
         (struct comparison){.options = options,
-                            .factor = sqrt(1.0 + longest_sum(&config, prompt->count) * ratio * ratio),
+                            .factor = sqrt(1.0 + qvl_stage_longest_sum(&config, prompt->count) * ratio * ratio),
                             .total = 2 * (options->draws + 1) + 1};
     comparison->pass = (struct qvl_stage_pass){.folder = folder,
                                                .prompt = prompt,

@@ -92,4 +92,7 @@ enum qvl_status qvl_verify_taken(const char *folder, const struct qvl_prompt *pr
 
 void qvl_stage_report_free(struct qvl_stage_report *report); /* clears; a zeroed one is accepted */
 
+/* Terms of the longest sum of a forward pass: a projection's input, or the keys of an attention row. */
+double qvl_stage_longest_sum(const struct qvl_model_config *config, int64_t tokens);
+
 #endif
