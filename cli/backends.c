@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include "backends/cpu/cpu.h"
+#include "backends/mutants/mutants.h"
 #include "ref/ref.h"
 
 static const struct qvl_builtin_backend builtin[] = {
@@ -17,13 +18,49 @@ const struct qvl_builtin_backend *qvl_builtin_backend_at(int64_t index)
     return index >= 0 && index < BUILTIN_COUNT ? &builtin[index] : NULL;
 }
 
+/* ---- "honest", "honest:ORDER", "mutant:NAME": an open function has no argument of its own, so the last one
+ * asked for is what these two open ---- */
+
+static char mutant_name[128];
+static enum qvl_sum_order honest_order;
+
+static enum qvl_status open_mutant(const struct qvl_backend_options *options, struct qvl_backend **backend,
+                                   struct qvl_error *error)
+{
+    return qvl_mutant_open(mutant_name, options, backend, error);
+}
+
+static enum qvl_status open_honest(const struct qvl_backend_options *options, struct qvl_backend **backend,
+                                   struct qvl_error *error)
+{
+    return qvl_honest_open(honest_order, options, backend, error);
+}
+
+/* NULL when the name is none of these. */
+static qvl_backend_open_fn *find_planted(const char *name)
+{
+    if (strncmp(name, "mutant:", 7) == 0 && strlen(name + 7) < sizeof mutant_name) {
+        snprintf(mutant_name, sizeof mutant_name, "%s", name + 7);
+        return open_mutant;
+    }
+    honest_order = QVL_SUM_SEQUENTIAL;
+    if (strcmp(name, "honest") == 0)
+        return open_honest;
+    for (int order = 0; strncmp(name, "honest:", 7) == 0 && order < QVL_SUM_ORDER_COUNT; order++)
+        if (strcmp(name + 7, qvl_sum_order_name((enum qvl_sum_order)order)) == 0) {
+            honest_order = (enum qvl_sum_order)order;
+            return open_honest;
+        }
+    return NULL;
+}
+
 /* NULL when there is none of that name. */
 static qvl_backend_open_fn *find_builtin(const char *name)
 {
     for (int64_t i = 0; i < BUILTIN_COUNT; i++)
         if (strcmp(name, builtin[i].name) == 0)
             return builtin[i].open;
-    return NULL;
+    return find_planted(name);
 }
 
 static bool is_plugin_path(const char *name)
@@ -39,10 +76,11 @@ static enum qvl_status unknown_backend(const char *name, struct qvl_error *error
         size_t used = strlen(known);
         snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", builtin[i].name);
     }
-    return qvl_fail(
-        error, QVL_UNAVAILABLE,
-        "there is no backend \"%s\" in this build; known: %s, or the path of a plugin (./libmine.so)", name,
-        known);
+    return qvl_fail(error, QVL_UNAVAILABLE,
+                    "there is no backend \"%s\" in this build; known: %s, honest[:ORDER], mutant:NAME (`list "
+                    "mutants`), or the path of "
+                    "a plugin (./libmine.so)",
+                    name, known);
 }
 
 /* Load a plugin and find its open function; *library is owned on success. */

@@ -20,9 +20,10 @@ struct qvl_opened_backend {
     void *library;             /* NULL: built in */
 };
 
-/* Open "ref", "cpu", ..., or the plugin at a path (a name with a slash, or ending in ".so"). QVL_UNAVAILABLE:
- * no such backend (the known ones are listed), the object does not load, exports no qvl_backend_open, or was
- * built for another ABI. `options` may be NULL. */
+/* Open "ref", "cpu", "honest", "honest:pairwise", "mutant:NAME" (backends/mutants), or the plugin at a path
+ * (a name with a slash, or ending in ".so"). QVL_UNAVAILABLE: no such backend (the known ones are listed),
+ * the object does not load, exports no qvl_backend_open, or was built for another ABI. `options` may be NULL.
+ */
 QVL_MUST_USE enum qvl_status qvl_backend_open_named(const char *name,
                                                     const struct qvl_backend_options *options,
                                                     struct qvl_opened_backend *opened,

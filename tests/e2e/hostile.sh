@@ -200,6 +200,10 @@ exits 2 "timeout" "${h[@]}" --op linear --timeout never
 exits 2 "no case is left" "${h[@]}" --op nothing
 exits 0 "ops covered 1/24" "$audit" verify --op add "${some[@]}" --fail-on skipped,unsupported
 exits 0 "ops covered 1/24" "$audit" verify --op add "${some[@]}" --jobs 0 # in this process
+exits 1 "REPRO FAILED: qvl-audit verify --backend mutant:pos.fused_reads_row0 --case 'mrope_table " \
+    "$audit" verify --backend mutant:pos.fused_reads_row0 --op mrope_table "${some[@]}"
+exits 0 "ops covered 1/24" "$audit" verify --backend honest:pairwise --op mrope_table "${some[@]}"
+exits 4 "honest[:ORDER], mutant:NAME" "$audit" verify --backend honest:sideways --op mrope_table
 exits 2 "started by" "$audit" worker
 (set -o pipefail && "$audit" verify --list | head -1 >/dev/null)
 note $? "verify --list | head fails"
