@@ -126,10 +126,37 @@ struct qvl_probe {
     X(far_output_head)                                                                                       \
     X(far_softmax)
 
+/* Calls that must be refused. */
+#define QVL_PROBES_REFUSAL(X)                                                                                \
+    X(refuse_patch_embed)                                                                                    \
+    X(refuse_pos_interp)                                                                                     \
+    X(refuse_layer_norm)                                                                                     \
+    X(refuse_linear)                                                                                         \
+    X(refuse_rope)                                                                                           \
+    X(refuse_vision_attention)                                                                               \
+    X(refuse_gelu)                                                                                           \
+    X(refuse_merger)                                                                                         \
+    X(refuse_embed)                                                                                          \
+    X(refuse_scatter_rows)                                                                                   \
+    X(refuse_mrope_table)                                                                                    \
+    X(refuse_rms_norm)                                                                                       \
+    X(refuse_cache_append)                                                                                   \
+    X(refuse_attention)                                                                                      \
+    X(refuse_swiglu)                                                                                         \
+    X(refuse_add)                                                                                            \
+    X(refuse_add_rows)                                                                                       \
+    X(refuse_moe_route)                                                                                      \
+    X(refuse_moe_experts)                                                                                    \
+    X(refuse_moe_combine)                                                                                    \
+    X(refuse_output_head)                                                                                    \
+    X(refuse_softmax)                                                                                        \
+    X(refuse_sample)
+
 /* X-macro over the probes, in the order of listings. */
 #define QVL_PROBES(X)                                                                                        \
     QVL_PROBES_INVARIANCE(X)                                                                                 \
-    QVL_PROBES_LENGTH(X)
+    QVL_PROBES_LENGTH(X)                                                                                     \
+    QVL_PROBES_REFUSAL(X)
 
 #define QVL_PROBE_DECLARE(name) extern const struct qvl_probe qvl_probe_##name;
 QVL_PROBES(QVL_PROBE_DECLARE)
