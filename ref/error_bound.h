@@ -10,11 +10,17 @@
 #include "qvl/bound.h"
 #include "qvl/ops.h"
 
-/* Error of a sum of n products whose magnitudes add up to `magnitude`. */
-static inline double qvl_bound_sum(const struct qvl_condition *cond, int64_t n, double magnitude)
+/* Error of a sum of n products whose magnitudes add up to `magnitude`; n may be a qvl_bound_terms. */
+static inline double qvl_bound_sum(const struct qvl_condition *cond, double n, double magnitude)
 {
-    return (QVL_BOUND_C * sqrt((double)n) * cond->accumulate + cond->product) * magnitude;
+    return (QVL_BOUND_C * sqrt(n) * cond->accumulate + cond->product) * magnitude;
 }
+
+/* How many independent terms make an error as large as these n do, for qvl_bound_sum. Equal terms are rounded
+ * alike for as long as the running sum stays between two powers of two, and their errors add up instead of
+ * averaging out: m equal ones count as m^2, so that n different terms give n and n equal ones n^2, which
+ * makes the bound linear in n. Zeros add no error. `scratch` has room for n. */
+double qvl_bound_terms(int64_t n, const double *terms, double *scratch);
 
 /* Error of one product or sum of stored values: none where the arithmetic holds it exactly (two significands
  * of p bits have a product of 2p). */

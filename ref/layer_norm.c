@@ -28,14 +28,15 @@ void qvl_ref_layer_norm_bound(const struct qvl_ref_norm *norm, const double *x, 
 {
     const struct qvl_condition *cond = norm->cond;
     const double u = cond->accumulate;
+    const double terms = qvl_bound_terms(norm->n, x, bound);
     double mean, variance, scale, magnitude = 0, shift, relative;
     moments(norm->n, x, &mean, &variance);
     for (int64_t j = 0; j < norm->n; j++)
         magnitude += fabs(x[j]);
-    shift = qvl_bound_sum(cond, norm->n, magnitude / (double)norm->n) + u * fabs(mean);
+    shift = qvl_bound_sum(cond, terms, magnitude / (double)norm->n) + u * fabs(mean);
     scale = 1 / sqrt(variance + norm->eps);
     relative = 0.5 * scale * scale *
-                   (qvl_bound_sum(cond, norm->n, variance) + u * (2 * variance + norm->eps) + shift * shift) +
+                   (qvl_bound_sum(cond, terms, variance) + u * (2 * variance + norm->eps) + shift * shift) +
                QVL_BOUND_FUNCTION * u;
     for (int64_t j = 0; j < norm->n; j++) {
         const double normal = fabs((x[j] - mean) * scale);

@@ -22,6 +22,7 @@ void qvl_ref_softmax_row(int64_t n, const double *x, double *y)
 void qvl_ref_softmax_bound(int64_t n, const double *x, const double *y, const double *x_bound,
                            const struct qvl_condition *cond, double *bound)
 {
+    const double terms = qvl_bound_terms(n, y, bound);
     double most = -INFINITY;
     double mean = 0;
     for (int64_t j = 0; j < n; j++)
@@ -35,7 +36,7 @@ void qvl_ref_softmax_bound(int64_t n, const double *x, const double *y, const do
         mean += y[j] * bound[j];
     }
     for (int64_t j = 0; j < n; j++)
-        bound[j] = y[j] * (bound[j] + mean + qvl_bound_sum(cond, n, 1) +
+        bound[j] = y[j] * (bound[j] + mean + qvl_bound_sum(cond, terms, 1) +
                            (QVL_BOUND_FUNCTION + 1) * cond->accumulate) +
                    QVL_BOUND_UNDERFLOW;
 }

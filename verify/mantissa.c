@@ -3,7 +3,7 @@
 #include "base/random.h"
 
 /* Streams beside an operand's own. */
-enum { STREAM_LOW = 1, STREAM_POWER, STREAM_SIGN };
+enum { STREAM_LOW = 1, STREAM_POWER, STREAM_LEADING, STREAM_SIGN };
 #define STREAM_KEYS UINT64_C(0x6b657973) /* of keys and values alike */
 
 /* Query rows in turn: scores of some units, which the low parts of q and k make, and scores near zero, so
@@ -25,6 +25,15 @@ static double power(const struct qvl_case *chosen, uint64_t stream, int64_t inde
     return ldexp(0.5, (int)qvl_random_below(chosen->seed, stream + STREAM_POWER, (uint64_t)index, 3));
 }
 
+/* 1 + j, j in the bits above e: with random ones in both factors the roundings of an honest sum have no
+ * pattern. */
+static double leading(const struct qvl_case *chosen, uint64_t stream, int64_t index)
+{
+    const double unit = chosen->dtype == QVL_F32 ? 0x1p-10 : 8 * qvl_dtype_roundoff(chosen->dtype);
+    const uint64_t bits = qvl_random_bits(chosen->seed, stream + STREAM_LEADING, (uint64_t)index);
+    return 1 + (double)(bits % (uint64_t)(1 / unit)) * unit;
+}
+
 static bool coin(const struct qvl_case *chosen, uint64_t stream, int64_t index)
 {
     return qvl_random_bits(chosen->seed, stream + STREAM_SIGN, (uint64_t)index) >> 63;
@@ -42,18 +51,20 @@ static bool is_plain(int64_t column, int64_t columns, int64_t *pair)
 double qvl_mantissa_value(const struct qvl_case *chosen, const struct qvl_operand *operand, uint64_t stream,
                           int64_t row, int64_t column, int64_t columns)
 {
-    const double low = 1 + low_part(chosen, stream, row * columns + column);
+    const double low = low_part(chosen, stream, row * columns + column);
     const int shrink = chosen->dtype == QVL_BF16 ? 2 : 0; /* its low parts are large */
     const bool full_key = coin(chosen, STREAM_KEYS, row);
     int64_t pair;
     const bool plain = is_plain(column, columns, &pair);
     const double size = power(chosen, stream, row * columns + pair);
+    const double lead = leading(chosen, stream, row * columns + pair);
     switch (operand->part) {
     case QVL_PART_QUERY:
-        return ldexp(size * (plain ? -1 : low), row % 2 ? QUERY_SMALL : QUERY_LARGE - shrink);
-    case QVL_PART_KEY: return ldexp(full_key ? size * (plain ? 1 : low) : -size, KEY_LARGE - shrink / 2);
-    case QVL_PART_VALUE: return power(chosen, stream, column) * (full_key ? low : -1);
-    default: return size * (plain ? -1 : low);
+        return ldexp(size * (plain ? -lead : lead + low), row % 2 ? QUERY_SMALL : QUERY_LARGE - shrink);
+    case QVL_PART_KEY:
+        return ldexp(size * (!full_key ? -lead : plain ? lead : lead + low), KEY_LARGE - shrink / 2);
+    case QVL_PART_VALUE: return power(chosen, stream, column) * (full_key ? lead + low : -lead);
+    default: return size * (plain ? -lead : lead + low);
     }
 }
 
@@ -76,13 +87,14 @@ double qvl_mantissa_weight(const struct qvl_case *chosen, uint64_t stream,
         shape->layer == QVL_LAYER_FIRST ? 4 / (double)shape->in : sqrt(1 / (double)shape->in);
     int64_t pair;
     const bool plain = is_plain(k % period, period, &pair);
-    double value = plain ? 1 : 1 + low_part(chosen, stream, o * shape->in + k);
+    const int64_t index = o * shape->in + k, partner = index - k % period + pair;
+    double value = leading(chosen, stream, partner) + (plain ? 0 : low_part(chosen, stream, index));
     value = ldexp(value, (int)lround(log2(scale)));
     if (shape->layer == QVL_LAYER_FIRST)
         return plain && o % shape->units % 2 ? -value : value;
     if (shape->layer == QVL_LAYER_SECOND && (o ^ k) % 2)
         return 0;
     if (shape->layer == QVL_LAYER_ONLY)
-        value *= power(chosen, stream, o * shape->in + pair);
+        value *= power(chosen, stream, partner);
     return coin(chosen, stream, o) ? -value : value;
 }

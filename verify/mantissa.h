@@ -1,12 +1,14 @@
 /* The low-mantissa distribution: full significands whose leading parts cancel. Internal to verify/.
  *
- * `Full` values are +-2^p (1 + e) with e in the bits that a demotion drops: in float32 2^-12 <= e < 2^-11, so
- * that 1 + e becomes 1 in tf32, f16 and bf16, rounded or cut; in 16 bits the lowest two bits. `Plain` values
- * are +-2^p. In a product sum_k x_k w_k the first half of the columns holds full x > 0 and full w, the second
- * half plain x < 0 and plain w with the same powers of two: the leading parts add up to zero and the sum of
- * the low parts, all of one sign, is the result: about 3/4 2^-11 sum |x w|. An honest float32 sum of n terms
- * is within 2 sqrt(n) 2^-24 sum |x w| of it; demoted factors give zero, and a running sum of fewer bits,
- * which climbs to sum |x w| / 2 on the way, loses the low parts. */
+ * `Plain` values are +-2^p (1 + j), `full` ones +-2^p (1 + j + e), with j random in the leading bits and e in
+ * those that a demotion drops: in float32 j is a multiple of 2^-10 and 2^-12 <= e < 2^-11, so that 1 + j + e
+ * becomes 1 + j in tf32, rounded or cut; in 16 bits e takes the lowest two bits. In a product sum_k x_k w_k
+ * the first half of the columns holds full x > 0 and full w, the second half plain x < 0 and plain w with the
+ * same leading parts: those add up to zero, and the sum of the low parts, all of one sign, is the result:
+ * more than half of 2^-11 sum |x w|. An honest float32 sum of n terms is within 2 sqrt(n) 2^-24 sum |x w| of
+ * it; demoted factors give zero, and a running sum of fewer bits, which climbs to sum |x w| / 2 on the way,
+ * loses the low parts. j must be random in both factors: on a grid as coarse as that of plain powers of two,
+ * the roundings of an honest sequential sum all go the same way. */
 #ifndef QVL_VERIFY_MANTISSA_H
 #define QVL_VERIFY_MANTISSA_H
 

@@ -1,11 +1,12 @@
 /* pos_interp, vision_rope_table, mrope_table, rope. */
 #include "base/random.h"
+#include "qvl/bound.h"
 #include "verify/op.h"
 
 /* Roundoffs of 2^-24 in a float32 cosine or sine, as a share of its amplitude: two units in the last place
  * for the function, whose argument reduction keeps no relative accuracy near its zeros, one for the product
  * with the amplitude, one for the reference's own result. The angle must be right to the bit. */
-enum { TABLE_ROUNDOFFS = 4 + 1 + 1 };
+#define TABLE_ROUNDOFFS (QVL_BOUND_FUNCTION + 1 + 1)
 
 /* Of the YaRN cases. */
 #define YARN_FACTOR 3.0

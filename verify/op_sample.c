@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/random.h"
+#include "qvl/bound.h"
 
 enum { LOGITS, TOKEN, PROBABILITIES };
 
@@ -31,7 +32,9 @@ static double relative_error(const struct qvl_problem *problem, const struct qvl
     for (int64_t i = 0; values && i < vocab; i++)
         most = fmax(most, fabs((double)values[i]));
     most = (most * fmax(fraction(problem, "rep"), 1) + fraction(problem, "pres")) / fraction(problem, "temp");
-    return (2 * (2 * 2 * most + 4) + 2 * sqrt((double)vocab) + 5 + 1) * qvl_dtype_roundoff(QVL_F32);
+    return (2 * (2 * 2 * most + QVL_BOUND_FUNCTION) + QVL_BOUND_C * sqrt((double)vocab) + QVL_BOUND_FUNCTION +
+            2) *
+           qvl_dtype_roundoff(QVL_F32);
 }
 
 static void setup_sample(struct qvl_problem *problem)
