@@ -191,6 +191,21 @@ static enum qvl_status left_pad_shared(struct qvl_path_state *state, const struc
     return QVL_OK;
 }
 
+/* Positions are made for prompts; the decode rows of a batch keep zero. */
+static enum qvl_status mixed_batch(struct qvl_path_state *state, const struct qvl_path_event *event,
+                                   struct qvl_error *error)
+{
+    struct qvl_sequence *sequence = event->sequence;
+    struct qvl_positions right;
+    (void)state;
+    if (event->moment != QVL_PATH_STEP || is_prefill(event))
+        return QVL_OK;
+    QVL_TRY(right_positions(event, &right, error));
+    sequence->positions.delta = event->lanes > 1 ? -sequence->processed : right.delta;
+    qvl_positions_free(&right);
+    return QVL_OK;
+}
+
 /* ---- Features ---- */
 
 static size_t feature_bytes(const struct qvl_sequence *sequence)
@@ -455,6 +470,8 @@ static const struct qvl_path_fault faults[] = {
      .visuals = stamp_by_default},
     {"pos.video_rows_not_split", 1, "a video is one block of T x H x W", "positions",
      .sequence = video_rows_not_split},
+    {"pos.mixed_batch", 1, "decode rows of a batch stand at position 0", "positions",
+     .sequence = mixed_batch},
     {"pos.left_pad_shared", 1, "one position vector serves all rows of a batch", "positions",
      .sequence = left_pad_shared},
     {"pre.sample_float_range", 4, "a float range gives one frame too many", "frame sampling",

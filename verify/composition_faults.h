@@ -19,6 +19,7 @@ struct qvl_path_event {
     const struct qvl_sequence *first; /* of the batch that the step is part of */
     const struct qvl_prompt *prompt;  /* of the sequence */
     int64_t count;
+    int64_t lanes; /* sequences of the batch */
 };
 
 /* What a fault remembers from one sequence to the next. Zeroed at first; freed with qvl_path_state_free. */

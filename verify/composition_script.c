@@ -97,14 +97,15 @@ struct course {
 };
 
 static enum qvl_status tell(struct course *course, enum qvl_path_moment moment, const struct lane *lane,
-                            const struct lane *first, int64_t count, struct qvl_error *error)
+                            const struct lane *first, int64_t count, int64_t lanes, struct qvl_error *error)
 {
     const struct qvl_path_fault *fault = course->path->fault;
     const struct qvl_path_event event = {.moment = moment,
                                          .sequence = lane->sequence,
                                          .first = first->sequence,
                                          .prompt = &lane->prompt,
-                                         .count = count};
+                                         .count = count,
+                                         .lanes = lanes};
     return fault && fault->sequence ? fault->sequence(&course->state, &event, error) : QVL_OK;
 }
 
@@ -145,7 +146,7 @@ static enum qvl_status forward(struct course *course, struct lane *const *lanes,
                               .logit_rows = rows};
         steps[i].logit_count = steps[i].count;
         total += steps[i].count;
-        QVL_TRY(tell(course, QVL_PATH_STEP, lane, lanes[0], steps[i].count, error));
+        QVL_TRY(tell(course, QVL_PATH_STEP, lane, lanes[0], steps[i].count, lane_count, error));
     }
     float *logits = malloc(sizeof(float) * (size_t)(total * course->vocabulary));
     if (!logits)
@@ -160,7 +161,7 @@ static enum qvl_status forward(struct course *course, struct lane *const *lanes,
         for (int64_t k = 0; k < steps[i].count; k++)
             lanes[i]->seen[starts[i] + k] = true;
         from += values;
-        status = tell(course, QVL_PATH_STEPPED, lanes[i], lanes[0], steps[i].count, error);
+        status = tell(course, QVL_PATH_STEPPED, lanes[i], lanes[0], steps[i].count, lane_count, error);
     }
     free(logits);
     return status;
@@ -210,7 +211,7 @@ static enum qvl_status start_lane(struct course *course, struct lane *lane,
     QVL_TRY(
         qvl_sequence_create(course->model, lane->prompt.count + COMPOSITION_FORCED, &lane->sequence, error));
     QVL_TRY(qvl_sequence_prompt(lane->sequence, &lane->prompt, lane->has_taps ? &taps : NULL, error));
-    return tell(course, QVL_PATH_PROMPTED, lane, lane, 0, error);
+    return tell(course, QVL_PATH_PROMPTED, lane, lane, 0, 1, error);
 }
 
 static enum qvl_status fork_lane(struct course *course, const struct lane *from, struct lane *lane,
@@ -218,13 +219,13 @@ static enum qvl_status fork_lane(struct course *course, const struct lane *from,
 {
     QVL_TRY(open_lane(course, lane, history, error));
     QVL_TRY(qvl_sequence_fork(from->sequence, &lane->sequence, error));
-    return tell(course, QVL_PATH_FORKED, lane, lane, 0, error);
+    return tell(course, QVL_PATH_FORKED, lane, lane, 0, 1, error);
 }
 
 static enum qvl_status drop_last(struct course *course, struct lane *lane, struct qvl_error *error)
 {
     QVL_TRY(qvl_sequence_truncate(lane->sequence, qvl_sequence_length(lane->sequence) - 1, error));
-    return tell(course, QVL_PATH_TRUNCATED, lane, lane, 0, error);
+    return tell(course, QVL_PATH_TRUNCATED, lane, lane, 0, 1, error);
 }
 
 /* ---- Courses ---- */

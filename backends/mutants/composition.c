@@ -11,6 +11,9 @@ static const struct fault faults[] = {
      composed_chunk_restart},
     {{"pos.decode_zero", 1, "every decoded token stands at position 0", "mrope_table", NULL},
      composed_decode_zero},
+    {{"pos.causal_by_position", 1, "keys are masked by comparing positions, which tie inside an image",
+      "attention", NULL},
+     composed_causal_by_position},
     {{"pos.draft_off_by_one", 1, "the position counter is raised before the decode step", "mrope_table",
       NULL},
      composed_draft_off_by_one},
@@ -80,6 +83,7 @@ static void close_composed(struct qvl_backend *backend)
     composed->inner->release(composed->inner, composed->kept.data);
     composed->inner->release(composed->inner, composed->before.data);
     composed->inner->close(composed->inner);
+    free(composed->times);
     free(composed);
 }
 

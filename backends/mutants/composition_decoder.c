@@ -90,6 +90,68 @@ void composed_slot_from_time(struct qvl_ops *ops, struct qvl_backend *backend)
     ops->cache_append = append_at_position;
 }
 
+static enum qvl_status note_times(struct qvl_backend *backend, const struct qvl_mrope_table_args *args,
+                                  struct qvl_error *error)
+{
+    struct composed *composed = composed_of(backend);
+    const size_t bytes = sizeof(int64_t) * (size_t)args->cos.shape[0];
+    free(composed->times);
+    composed->times = malloc(bytes + 1);
+    if (!composed->times)
+        return qvl_fail(error, QVL_NO_MEMORY, "no memory for positions");
+    memcpy(composed->times, args->positions, bytes);
+    return composed->inner->ops.mrope_table(composed->inner, args, error);
+}
+
+static enum qvl_status append_later(struct qvl_backend *backend, const struct qvl_cache_append_args *args,
+                                    struct qvl_error *error)
+{
+    (void)error;
+    composed_of(backend)->append = *args; /* its segments live as long as the layer */
+    return QVL_OK;
+}
+
+/* Rows of one time are appended together, and then each of them sees all of them. */
+static enum qvl_status attend_ties(struct qvl_backend *backend, const struct qvl_attention_args *args,
+                                   const struct qvl_segment *segment, struct qvl_error *error)
+{
+    struct composed *composed = composed_of(backend);
+    struct qvl_backend *inner = composed->inner;
+    struct qvl_cache_append_args append = composed->append;
+    struct qvl_attention_args attention = *args;
+    const int64_t end = segment->first + segment->count;
+    append.segment_count = attention.segment_count = 1;
+    for (int64_t first = segment->first, next; first < end; first = next) {
+        for (next = first + 1; next < end && composed->times[next] == composed->times[first]; next++)
+            ;
+        const struct qvl_segment ties = {segment->cache, first, next - first};
+        append.segments = &ties;
+        QVL_TRY(inner->ops.cache_append(inner, &append, error));
+        for (int64_t row = first; row < next; row++) {
+            const struct qvl_segment one = {segment->cache, row, 1};
+            attention.segments = &one;
+            QVL_TRY(inner->ops.attention(inner, &attention, error));
+        }
+    }
+    return QVL_OK;
+}
+
+static enum qvl_status attend_by_position(struct qvl_backend *backend, const struct qvl_attention_args *args,
+                                          struct qvl_error *error)
+{
+    for (int64_t i = 0; i < args->segment_count; i++)
+        QVL_TRY(attend_ties(backend, args, &args->segments[i], error));
+    return QVL_OK;
+}
+
+void composed_causal_by_position(struct qvl_ops *ops, struct qvl_backend *backend)
+{
+    (void)backend;
+    ops->mrope_table = note_times;
+    ops->cache_append = append_later;
+    ops->attention = attend_by_position;
+}
+
 /* ---- QK-norm ---- */
 
 static enum qvl_status norm_later(struct qvl_backend *backend, const struct qvl_rms_norm_args *args,

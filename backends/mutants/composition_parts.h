@@ -41,6 +41,8 @@ struct composed {
     struct qvl_array embedding;
     const struct qvl_weight *tied;
     int64_t last_position;
+    int64_t *times;                      /* temporal positions of the rows of this call; owned */
+    struct qvl_cache_append_args append; /* put off until the attention */
     /* Caches handed out twice, and how often. */
     struct {
         const struct qvl_cache *cache;
@@ -67,9 +69,9 @@ enum qvl_status composed_keep(struct composed *composed, const struct qvl_tensor
 typedef void composed_install(struct qvl_ops *ops, struct qvl_backend *backend);
 
 composed_install composed_chunk_restart, composed_decode_zero, composed_draft_off_by_one,
-    composed_slot_from_time, composed_chunk_window, composed_batch_rows, composed_dropped,
-    composed_layer_late, composed_layer_early, composed_levels_reversed, composed_index_base,
-    composed_mask_dropped, composed_pos_after_block, composed_norm_after_rope,
+    composed_slot_from_time, composed_causal_by_position, composed_chunk_window, composed_batch_rows,
+    composed_dropped, composed_layer_late, composed_layer_early, composed_levels_reversed,
+    composed_index_base, composed_mask_dropped, composed_pos_after_block, composed_norm_after_rope,
     composed_norm_skipped_in_decode, composed_norm_skipped, composed_always_tied, composed_never_tied,
     composed_slot_map_chunk, composed_truncate_ignored, composed_fork_aliases;
 
