@@ -158,8 +158,11 @@ enum qvl_status qvl_backend_open_named(const char *name, const struct qvl_backen
         status = qvl_fail(error, QVL_UNAVAILABLE, "backend plugin %s opened without giving a backend", name);
     } else {
         status = check_abi(name, opened->backend, error);
-        if (status == QVL_OK)
+        if (status == QVL_OK) {
             status = check_complete(name, opened->backend, error);
+            if (status != QVL_OK && opened->backend->close)
+                opened->backend->close(opened->backend);
+        }
     }
     if (status != QVL_OK) {
         /* a backend of another layout cannot be closed through this struct */

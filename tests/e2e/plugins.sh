@@ -30,10 +30,11 @@ exits 4 "rebuild it" "$audit" verify --backend "$plugins/size.so" --op add
 exits 4 "no device found" "$audit" verify --backend "$plugins/refuses.so" --op add
 exits 4 "refuses.so" "$audit" verify --backend "$plugins/refuses.so" --op add
 exits 4 "no qvl_backend_open" "$audit" verify --backend "$plugins/silent.so" --op add
+exits 4 "leaves upload NULL" "$audit" verify --backend "$plugins/lacks.so" --op add
 exits 4 "does not load" "$audit" verify --backend ./nowhere.so --op add
 exits 4 "ref, cpu" "$audit" verify --backend gpu --op add
 cp "$plugins/good.so" "$scratch/" && cd "$scratch" || exit 1
 exits 0 add "$audit" verify --backend good.so --op add
 
 echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -eq 9 ]
+[ "$failed" -eq 0 ] && [ "$passed" -eq 10 ]

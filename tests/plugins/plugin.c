@@ -8,6 +8,7 @@
 #define FAULT_SIZE 2    /* built against a struct of another size */
 #define FAULT_REFUSES 3 /* does not run on this machine */
 #define FAULT_SILENT 4  /* exports no qvl_backend_open */
+#define FAULT_LACKS 5   /* leaves a function of memory NULL */
 
 #if FAULT == FAULT_SILENT
 int qvl_nothing_to_open(void);
@@ -34,6 +35,8 @@ enum qvl_status qvl_backend_open(const struct qvl_backend_options *options, stru
         return QVL_OK;
     }
     QVL_TRY(qvl_ref_open(options, backend, error));
+    if (FAULT == FAULT_LACKS)
+        (*backend)->upload = NULL;
     (*backend)->name = "mine";
     (*backend)->description = "the reference as a plugin";
     return QVL_OK;
