@@ -23,6 +23,8 @@ enum {
     OPTION_JOBS,
     OPTION_RESUME,
     OPTION_SAVE,
+    OPTION_INVARIANCE,
+    OPTION_PLAIN_RUN,
     OPTION_FAIL_ON
 };
 
@@ -46,6 +48,11 @@ static const struct argp_option options_table[] = {
      "Statuses for exit code 1: of failed,crashed,timeout,mistrusted (the default), unsupported, skipped, "
      "invalid; or none",
      3},
+    {"invariance", OPTION_INVARIANCE, NULL, 0,
+     "With --weights: whether logits depend on chunk size, batch company, threads, BLAS core type, KV split, "
+     "image order or repetition",
+     3},
+    {"plain-run", OPTION_PLAIN_RUN, "FILE", OPTION_HIDDEN, NULL, 3},
     {"draws", OPTION_DRAWS, "N", 0,
      "With --weights: runs of the reference with randomised roundings (default 4)", 3},
     {"tokens", OPTION_TOKENS, "N", 0, "With --weights: a prompt of N random text tokens", 3},
@@ -92,6 +99,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return 0;
     case OPTION_OP: options->op = argument; return 0;
     case OPTION_CASE: options->text = argument; return 0;
+    case OPTION_INVARIANCE: options->invariance = true; return 0;
+    case OPTION_PLAIN_RUN: options->plain_run = argument; return 0;
     case OPTION_LIST: options->list = true; return 0;
     case OPTION_ALL: options->all = true; return 0;
     case OPTION_TIMINGS: options->timings = true; return 0;
@@ -168,11 +177,14 @@ enum qvl_status qvl_verb_verify(int argc, char **argv, struct qvl_error *error)
     qvl_session_defaults(&options.session);
     options.session.weights_optional = options.session.prompt_optional = true;
     QVL_TRY(qvl_output_parse(&parser, argc, argv, &options, &output, error));
+    if (options.plain_run)
+        return qvl_verify_plain_run(&options, error);
     report.fail_on = options.fail_on;
     QVL_TRY(qvl_checker_check(error));
-    enum qvl_status status = options.session.weights
-                                 ? qvl_verb_verify_stages(&options, &report, error)
-                                 : qvl_verb_verify_ops(&options, &report, &interrupted, error);
+    enum qvl_status status =
+        options.invariance        ? qvl_verb_verify_invariance(&options, argc, argv, &report, error)
+        : options.session.weights ? qvl_verb_verify_stages(&options, &report, error)
+                                  : qvl_verb_verify_ops(&options, &report, &interrupted, error);
     if (status == QVL_OK && !options.list) {
         status = write_all(&options, &output, &report, error);
         if (status == QVL_OK)

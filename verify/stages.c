@@ -52,6 +52,12 @@ double qvl_stage_longest_sum(const struct qvl_model_config *config, int64_t toke
     return (double)longest;
 }
 
+double qvl_stage_factor(const struct qvl_model_config *config, enum qvl_dtype storage, int64_t tokens)
+{
+    const double ratio = qvl_dtype_roundoff(QVL_F32) / qvl_dtype_roundoff(storage);
+    return sqrt(1.0 + qvl_stage_longest_sum(config, tokens) * ratio * ratio);
+}
+
 /* The jittered runs into `deviations` and, unless NULL, the metrics of their logits. */
 static enum qvl_status draw(struct comparison *comparison, const struct qvl_tap_store *forced,
                             struct qvl_deviations *deviations, double (*metrics)[QVL_ENVELOPE_METRICS],
@@ -154,11 +160,9 @@ static enum qvl_status begin(const char *folder, const struct qvl_prompt *prompt
         return qvl_fail(error, QVL_USAGE,
                         "verify stages: at least one draw and a seed other than 0 are needed");
     QVL_TRY(qvl_model_config_read(folder, &config, error));
-    const double ratio = qvl_dtype_roundoff(QVL_F32) / qvl_dtype_roundoff(options->storage);
-    *comparison =
-        (struct comparison){.options = options,
-                            .factor = sqrt(1.0 + qvl_stage_longest_sum(&config, prompt->count) * ratio * ratio),
-                            .total = 2 * (options->draws + 1) + 1};
+    *comparison = (struct comparison){.options = options,
+                                      .factor = qvl_stage_factor(&config, options->storage, prompt->count),
+                                      .total = 2 * (options->draws + 1) + 1};
     comparison->pass = (struct qvl_stage_pass){.folder = folder,
                                                .prompt = prompt,
                                                .open = reference,

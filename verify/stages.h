@@ -22,6 +22,9 @@
 /* The largest of a few draws underestimates the largest honest deviation (docs/NUMERICS.md). */
 #define QVL_STAGE_SAFETY 2.0
 
+/* What accumulating in float32 adds to a rounding error: sqrt(1 + n (u_acc / u_store)^2). */
+double qvl_stage_factor(const struct qvl_model_config *config, enum qvl_dtype storage, int64_t tokens);
+
 /* When the forced run is made beside the free one. */
 enum qvl_forced_run { QVL_FORCED_ALWAYS, QVL_FORCED_ON_FAILURE };
 
