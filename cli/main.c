@@ -25,6 +25,8 @@ static const struct qvl_verb verbs[] = {
 
 /* Left out of the overview. */
 static const struct qvl_verb worker = {"worker", "runs cases for another process", qvl_verb_worker};
+static const struct qvl_verb stage_worker = {"stage-worker", "runs a prompt for another process",
+                                             qvl_verb_stage_worker};
 
 #define VERB_COUNT (sizeof verbs / sizeof *verbs)
 
@@ -77,6 +79,8 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], worker.name) == 0)
         return run_verb(&worker, argc - 1, argv + 1);
+    if (strcmp(argv[1], stage_worker.name) == 0)
+        return run_verb(&stage_worker, argc - 1, argv + 1);
     for (size_t i = 0; i < VERB_COUNT; i++)
         if (strcmp(argv[1], verbs[i].name) == 0)
             return run_verb(&verbs[i], argc - 1, argv + 1);

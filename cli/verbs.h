@@ -25,6 +25,7 @@ qvl_verb_fn qvl_verb_logits;
 qvl_verb_fn qvl_verb_preprocess;
 qvl_verb_fn qvl_verb_run;
 qvl_verb_fn qvl_verb_selftest;
+qvl_verb_fn qvl_verb_stage_worker; /* not in the overview: started by `verify` */
 qvl_verb_fn qvl_verb_tokenize;
 qvl_verb_fn qvl_verb_validate;
 qvl_verb_fn qvl_verb_verify;

@@ -1,8 +1,10 @@
 /* verify, the part with a checkpoint: every stage of a prompt, of a backend or of another engine's files. */
+#include <math.h>
 #include <string.h>
 
 #include "cli/numbers.h"
 #include "cli/progress.h"
+#include "cli/stage_process.h"
 #include "cli/stage_records.h"
 #include "cli/verify.h"
 #include "verify/foreign.h"
@@ -53,13 +55,6 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 
 const struct argp qvl_verify_stages_argp = {.options = options_table, .parser = parse_option};
 
-static void show_runs(void *context, int done, int total)
-{
-    struct qvl_progress *progress = context;
-    progress->total = total;
-    qvl_progress_update(progress, done);
-}
-
 static enum qvl_status make_prompt(const struct qvl_verify_options *options, struct qvl_session *session,
                                    struct qvl_error *error)
 {
@@ -82,9 +77,23 @@ struct work {
     struct qvl_stage_options stages;
     struct qvl_progress progress;
     qvl_backend_open_fn *reference;
+    struct qvl_stage_process process; /* of the candidate */
+    double begin;                     /* of the first run, the reference's */
     char repro[1024];
     struct qvl_report *report;
 };
+
+/* A pass of a candidate may take --timeout, or this many times as long as the reference's. */
+#define PASS_LIMIT 20
+
+static void show_runs(void *context, int done, int total)
+{
+    struct work *work = context;
+    work->progress.total = total;
+    qvl_progress_update(&work->progress, done);
+    if (done == 1)
+        work->process.limit = fmax(work->options->timeout, PASS_LIMIT * (qvl_session_clock() - work->begin));
+}
 
 /* Append " NAME 'VALUE'" to a command line that is cut at its end. */
 static void append(char *line, size_t size, const char *name, const char *value)
@@ -128,15 +137,35 @@ static enum qvl_status note_verdict(const struct work *work, const struct qvl_st
     return summary->failed ? qvl_report_note(work->report, line, error) : QVL_OK;
 }
 
+/* The candidate's process did not bring its stages. */
+static enum qvl_status add_fault(const struct work *work, struct qvl_error *error)
+{
+    char line[sizeof work->repro + 32];
+    struct qvl_record *record =
+        qvl_record_create("stages", work->options->session.backend, work->process.fault);
+    qvl_record_text(record, "message", work->process.message, QVL_FROM_MEASURED);
+    qvl_record_text(record, "repro", work->repro, QVL_FROM_SETTING);
+    qvl_record_detail(record);
+    QVL_TRY(qvl_report_take(work->report, record, error));
+    snprintf(line, sizeof line, "REPRO %s: %s", qvl_case_status_name(work->process.fault), work->repro);
+    QVL_TRY(qvl_report_note(work->report, line, error));
+    error->message[0] = '\0'; /* the record says it */
+    return QVL_OK;
+}
+
 static enum qvl_status verify_backend(struct work *work, struct qvl_error *error)
 {
     const char *name = work->options->session.backend;
     struct qvl_stage_summary summary;
-    qvl_backend_open_fn *candidate;
-    QVL_TRY(qvl_backend_find(name, &candidate, error));
-    QVL_TRY(qvl_stage_add_records(work->session.options->weights, &work->session.prompt, work->reference,
-                                  candidate, &work->stages, name, work->repro, work->report, &summary,
-                                  error));
+    qvl_backend_open_fn *candidate = NULL;
+    if (!work->stages.run_candidate) /* else its process finds it: to load a library is to run it */
+        QVL_TRY(qvl_backend_find(name, &candidate, error));
+    const enum qvl_status status =
+        qvl_stage_add_records(work->session.options->weights, &work->session.prompt, work->reference,
+                              candidate, &work->stages, name, work->repro, work->report, &summary, error);
+    if (status == QVL_FAILED && work->process.fault != QVL_CASE_NONE)
+        return add_fault(work, error);
+    QVL_TRY(status);
     return note_verdict(work, &summary, error);
 }
 
@@ -308,7 +337,13 @@ static void set_options(struct work *work)
                                               .patterns = options->stages,
                                               .pattern_count = options->stage_count,
                                               .progress = show_runs,
-                                              .context = &work->progress};
+                                              .context = work};
+    work->process = (struct qvl_stage_process){
+        .backend = session->backend, .patterns = options->stages, .pattern_count = options->stage_count};
+    if (options->jobs != 0) {
+        work->stages.run_candidate = qvl_stage_process_run;
+        work->stages.candidate_context = &work->process;
+    }
 }
 
 enum qvl_status qvl_verb_verify_stages(const struct qvl_verify_options *options, struct qvl_report *report,
@@ -325,6 +360,7 @@ enum qvl_status qvl_verb_verify_stages(const struct qvl_verify_options *options,
         qvl_dump_storage(&dump, &work.stages.storage);
     make_repro(&work);
     enum qvl_status status = make_prompt(options, &work.session, error);
+    work.begin = qvl_session_clock();
     qvl_progress_begin(&work.progress, "stages", "run", 2 * (options->draws + 1) + 1);
     if (status == QVL_OK)
         status = options->taps ? verify_taps(&work, &dump, error) : verify_backend(&work, error);

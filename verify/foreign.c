@@ -123,23 +123,24 @@ bool qvl_dump_storage(const struct qvl_dump *dump, enum qvl_dtype *storage)
 
 /* ---- Stages ---- */
 
-/* The array as rows: its shape behind a leading axis of 1. */
-static bool rows_of(const struct qvl_array *array, int32_t *rank, int64_t shape[QVL_MAX_RANK])
+/* The array as rows: its shape behind a leading axis of 1, which is the batch unless the prompt has one
+ * token. */
+static bool rows_of(const struct qvl_array *array, int64_t tokens, int32_t *rank, int64_t shape[QVL_MAX_RANK])
 {
-    const int32_t skip = array->rank > 2 && array->shape[0] == 1 ? 1 : 0;
+    const int32_t skip = array->rank > 2 && array->shape[0] == 1 && tokens > 1 ? 1 : 0;
     *rank = array->rank - skip;
     memcpy(shape, array->shape + skip, sizeof(int64_t) * (size_t)*rank);
     return *rank >= 2 && qvl_dtype_is_storage(array->dtype) && qvl_array_count(array) > 0;
 }
 
 static enum qvl_status add_stage(struct qvl_tap_store *store, const char *name, const struct qvl_array *array,
-                                 struct qvl_error *error)
+                                 int64_t tokens, struct qvl_error *error)
 {
     const struct qvl_taps taps = qvl_tap_store_taps(store);
     const size_t count = (size_t)qvl_array_count(array);
     int32_t rank;
     int64_t shape[QVL_MAX_RANK];
-    if (!rows_of(array, &rank, shape))
+    if (!rows_of(array, tokens, &rank, shape))
         return QVL_OK; /* a module with another kind of output, a rotary table for one */
     float *values = malloc(sizeof(float) * count);
     if (!values)
@@ -186,7 +187,7 @@ enum qvl_status qvl_dump_stages(const struct qvl_dump *dump, int64_t tokens, str
             const struct qvl_safetensors_entry *entry = &dump->files[f]->entries[i];
             const char *name = !has_logits && strcmp(entry->name, "lm_head") == 0 ? "logits" : entry->name;
             if (is_stage_name(entry->name))
-                status = add_stage(store, name, &entry->array, error);
+                status = add_stage(store, name, &entry->array, tokens, error);
         }
     const struct qvl_tap_entry *logits = qvl_tap_store_find(store, "logits");
     if (status == QVL_OK && logits) {

@@ -1,4 +1,4 @@
-/* One forward pass of a prompt with its stages kept. Internal to verify/. */
+/* One forward pass of a prompt with its stages kept. */
 #ifndef QVL_VERIFY_STAGE_RUN_H
 #define QVL_VERIFY_STAGE_RUN_H
 

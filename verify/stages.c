@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "verify/deviation.h"
-#include "verify/stage_run.h"
 
 /* One comparison: what both of its runs share. */
 struct comparison {
@@ -187,6 +186,19 @@ static bool wants_forced(const struct qvl_stage_options *options, const struct q
     return options->forced == QVL_FORCED_ALWAYS || report->free.failed > 0;
 }
 
+static enum qvl_status run_candidate(struct comparison *comparison, const struct qvl_stage_pass *pass,
+                                     const struct qvl_tap_store *forced, struct qvl_tap_store *store,
+                                     struct qvl_error *error)
+{
+    const struct qvl_stage_options *options = comparison->options;
+    if (!options->run_candidate)
+        return run(comparison, pass, forced, store, error);
+    *store = (struct qvl_tap_store){0};
+    QVL_TRY(options->run_candidate(options->candidate_context, pass, forced, store, error));
+    advance(comparison);
+    return QVL_OK;
+}
+
 enum qvl_status qvl_verify_stages(const char *folder, const struct qvl_prompt *prompt,
                                   qvl_backend_open_fn *reference, qvl_backend_open_fn *candidate,
                                   const struct qvl_stage_options *options, struct qvl_stage_report *report,
@@ -208,11 +220,11 @@ enum qvl_status qvl_verify_stages(const char *folder, const struct qvl_prompt *p
     pass.backend.jitter_seed = options->candidate_jitter;
     enum qvl_status status = run_exact(&comparison, &exact, error);
     if (status == QVL_OK)
-        status = run(&comparison, &pass, NULL, &tried, error);
+        status = run_candidate(&comparison, &pass, NULL, &tried, error);
     if (status == QVL_OK)
         status = compare(&comparison, NULL, &exact, &tried, report, error);
     if (status == QVL_OK && wants_forced(options, report))
-        status = run(&comparison, &pass, &exact, &led, error);
+        status = run_candidate(&comparison, &pass, &exact, &led, error);
     if (status == QVL_OK && led.count > 0)
         status = compare(&comparison, &exact, &exact, &led, report, error);
     free(positions);

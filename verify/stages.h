@@ -18,6 +18,7 @@
 #include "model/tap_store.h"
 #include "qvl/record.h"
 #include "verify/envelope.h"
+#include "verify/stage_run.h"
 
 /* The largest of a few draws underestimates the largest honest deviation (docs/NUMERICS.md). */
 #define QVL_STAGE_SAFETY 2.0
@@ -44,6 +45,12 @@ struct qvl_stage_options {
     int64_t pattern_count;
     void (*progress)(void *context, int done, int total); /* runs finished, may be NULL */
     void *context;
+    /* Runs a pass of the candidate elsewhere than in this process: `taken` gets its wanted stages, `forced`
+     * (NULL: free) takes their place. May be NULL. */
+    enum qvl_status (*run_candidate)(void *context, const struct qvl_stage_pass *pass,
+                                     const struct qvl_tap_store *forced, struct qvl_tap_store *taken,
+                                     struct qvl_error *error);
+    void *candidate_context;
 };
 
 /* One stage of one run. */

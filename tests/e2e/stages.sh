@@ -75,4 +75,16 @@ judge 0 'no divergence' --tokens 20 --dtype bf16 --jsonl "$scratch/all.jsonl"
 for kind in '"kind":"stage"' '"kind":"divergence"' '"kind":"envelope"' '"forced_margin"'; do
     grep -q "$kind" "$scratch/all.jsonl"
 done
+
+# A backend that crashes, exits or hangs costs the comparison, not the verb, and leaves nothing behind.
+plugins=$(dirname "$audit")/plugins
+export TMPDIR=$scratch/tmp
+mkdir "$TMPDIR"
+judge 1 'killed by SIGABRT' --backend "$plugins/hostile.so" "${chat[@]}"
+grep -q '^REPRO CRASHED: qvl-audit verify .*hostile.so' "$scratch/out.txt"
+judge 1 'killed by SIGBUS' --backend "$plugins/dead.so" --tokens 20
+judge 1 'TIMEOUT' --backend "$plugins/hanging.so" --tokens 20 --timeout 1
+judge 4 'nosuch.so' --backend "$scratch/nosuch.so" --tokens 20
+judge 0 'no divergence' --backend "$plugins/good.so" --tokens 20 --jobs 0
+[ -z "$(ls -A "$TMPDIR")" ]
 echo "1 passed, 0 failed"

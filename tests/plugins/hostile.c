@@ -82,6 +82,17 @@ static enum qvl_status leave_embed(struct qvl_backend *backend, const struct qvl
     exit(0);
 }
 
+static enum qvl_status hang_embed(struct qvl_backend *backend, const struct qvl_embed_args *args,
+                                  struct qvl_error *error)
+{
+    (void)backend;
+    (void)args;
+    (void)error;
+    for (volatile bool forever = true; forever;)
+        pause();
+    return QVL_OK;
+}
+
 /* Noise on every descriptor that is commonly open. */
 static enum qvl_status chatter_rope(struct qvl_backend *backend, const struct qvl_rope_args *args,
                                     struct qvl_error *error)
@@ -139,14 +150,15 @@ enum qvl_status qvl_backend_open(const struct qvl_backend_options *options, stru
     (*backend)->name = "hostile";
     honest = *ops;
     honest_close = (*backend)->close;
-    (*backend)->close = corrupt_heap;
+    if (FAULT != 2)
+        (*backend)->close = corrupt_heap;
     ops->add = crash_add;
     ops->gelu = hang_gelu;
     ops->swiglu = overrun_swiglu;
     ops->softmax = run_away_softmax;
     ops->layer_norm = forget_layer_norm;
     ops->rms_norm = scribble_rms_norm;
-    ops->embed = leave_embed;
+    ops->embed = FAULT == 2 ? hang_embed : leave_embed;
     ops->rope = chatter_rope;
     ops->add_rows = remember_add_rows;
     ops->moe_combine = abort_moe_combine;
