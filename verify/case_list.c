@@ -86,6 +86,8 @@ enum qvl_status qvl_cases(const struct qvl_case_filter *filter, struct qvl_case 
     struct qvl_case_list list = {.filter = filter};
     enum qvl_status status = qvl_cases_museum(&list, error);
     if (status == QVL_OK)
+        status = qvl_cases_faults(&list, error);
+    if (status == QVL_OK)
         status = qvl_cases_models(&list, error);
     if (status == QVL_OK)
         status = qvl_cases_random(&list, error);

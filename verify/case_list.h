@@ -21,9 +21,10 @@ enum qvl_status qvl_case_list_line(struct qvl_case_list *list, const char *set, 
 enum qvl_status qvl_case_list_pattern(struct qvl_case_list *list, const char *set, const char *pattern,
                                       struct qvl_error *error);
 
-/* The three sources of op cases: the list that known bugs call for (set museum), the shapes of the released
- * models (one set a model, by its name), and random draws (set random). */
+/* The three sources of op cases: the list that known bugs call for (set museum, in two parts), the shapes of
+ * the released models (one set a model, by its name), and random draws (set random). */
 enum qvl_status qvl_cases_museum(struct qvl_case_list *list, struct qvl_error *error);
+enum qvl_status qvl_cases_faults(struct qvl_case_list *list, struct qvl_error *error);
 enum qvl_status qvl_cases_models(struct qvl_case_list *list, struct qvl_error *error);
 enum qvl_status qvl_cases_random(struct qvl_case_list *list, struct qvl_error *error);
 

@@ -7,9 +7,11 @@ static bool widens(const struct qvl_case *chosen, const struct qvl_backend *cand
     return chosen->dtype != QVL_F32 && !candidate->math.rounds_attention_scores;
 }
 
+/* 1 / sqrt(d), and a little less in padded cases, so that a kernel that makes its own scale is found. */
 static float scale_of(const struct qvl_problem *problem)
 {
-    return (float)(1 / sqrt((double)qvl_number(problem, "d")));
+    const double share = qvl_number(problem, "pad") > 0 ? 0.875 : 1;
+    return (float)(share / sqrt((double)qvl_number(problem, "d")));
 }
 
 static void add_rows(struct qvl_problem *problem, enum qvl_role role, const char *name, int64_t rows,
@@ -84,6 +86,12 @@ static int64_t count_of(const struct qvl_problem *problem, int64_t s)
     return rows > 0 ? rows + s : 0;
 }
 
+/* Cache rows that stay free: the second sequence fills its cache. */
+static int64_t room_of(int64_t s)
+{
+    return s == 1 ? 0 : 3;
+}
+
 /* First row of sequence s in the batch. */
 static int64_t first_of(const struct qvl_problem *problem, int64_t s)
 {
@@ -151,7 +159,8 @@ static enum qvl_status fill_caches(struct qvl_side *side, struct qvl_segment seg
         const struct qvl_cache_desc desc = {.layers = LAYERS,
                                             .kv_heads = qvl_number(problem, "kv"),
                                             .head_dim = qvl_number(problem, "d"),
-                                            .capacity = past_of(problem, s) + count_of(problem, s) + 3,
+                                            .capacity =
+                                                past_of(problem, s) + count_of(problem, s) + room_of(s),
                                             .storage = side->placed[NEW_K].view.dtype};
         QVL_TRY(side->backend->cache_create(side->backend, &desc, &side->caches[s], error));
         const struct qvl_segment past = {side->caches[s], past_first(problem, s), past_of(problem, s)};

@@ -8,9 +8,6 @@
  * with the amplitude, one for the reference's own result. The angle must be right to the bit. */
 #define TABLE_ROUNDOFFS (QVL_BOUND_FUNCTION + 1 + 1)
 
-/* Of the YaRN cases. */
-#define YARN_FACTOR 3.0
-
 static struct qvl_grid *add_grid(struct qvl_problem *problem)
 {
     struct qvl_grid *grid = qvl_problem_block(problem, 1, sizeof *grid);
@@ -101,13 +98,57 @@ const struct qvl_verify_op qvl_verify_vision_rope_table = {.numbers = {"t", "h",
                                                            .setup = setup_vision_rope_table,
                                                            .call = call_vision_rope_table};
 
+/* yarn=0: none; 1: the attention factor follows from the factor; 2 and 3: the config gives it; 4 and 5: it
+ * has both mscale fields, different and equal; 6: other bounds, not truncated. */
+static struct qvl_rope_scaling scaling_of(int64_t yarn)
+{
+    struct qvl_rope_scaling scaling = {.yarn = yarn > 0,
+                                       .factor = 3,
+                                       .original_max_positions = 262144,
+                                       .beta_fast = 32,
+                                       .beta_slow = 1,
+                                       .truncate = yarn != 6};
+    if (yarn == 2 || yarn == 3)
+        scaling.attention_factor = yarn == 2 ? 1 : 1.4159;
+    if (yarn == 4 || yarn == 5) {
+        scaling.mscale = 1;
+        scaling.mscale_all_dim = yarn == 4 ? 0.707 : 1;
+    }
+    if (yarn == 6) {
+        scaling.factor = 4.5;
+        scaling.original_max_positions = 5000;
+        scaling.beta_fast = 20;
+        scaling.beta_slow = 2;
+    }
+    return scaling;
+}
+
+/* The formula of the paper, 0.1 mscale ln(factor) + 1. */
+static double amplitude(double factor, double mscale)
+{
+    return 0.1 * mscale * log(factor) + 1;
+}
+
+/* What cosines and sines are multiplied by. */
+static double amplitude_of(const struct qvl_rope_scaling *scaling)
+{
+    if (!scaling->yarn)
+        return 1;
+    if (scaling->attention_factor > 0)
+        return scaling->attention_factor;
+    if (scaling->mscale > 0)
+        return amplitude(scaling->factor, scaling->mscale) /
+               amplitude(scaling->factor, scaling->mscale_all_dim);
+    return amplitude(scaling->factor, 1);
+}
+
 /* Random positions up to `top` in every axis, and rows that hold 0, (7, 3, 11) and the top itself. */
 static void setup_mrope_table(struct qvl_problem *problem)
 {
     const int64_t rows = qvl_number(problem, "rows"), top = qvl_number(problem, "top");
+    const struct qvl_rope_scaling scaling = scaling_of(qvl_number(problem, "yarn"));
     int64_t *positions = qvl_problem_block(problem, 3 * (rows + 2), sizeof *positions);
-    add_tables(problem, rows, qvl_number(problem, "d") / 2,
-               qvl_number(problem, "yarn") ? 0.1 * log(YARN_FACTOR) + 1 : 1);
+    add_tables(problem, rows, qvl_number(problem, "d") / 2, amplitude_of(&scaling));
     for (int64_t axis = 0; positions && axis < 3; axis++)
         for (int64_t i = 0; i < rows; i++) {
             const int64_t first[3] = {0, (const int64_t[]){7, 3, 11}[axis], top};
@@ -132,12 +173,7 @@ static enum qvl_status call_mrope_table(struct qvl_side *side, struct qvl_condit
             .positions_stride = qvl_number(problem, "rows") + 2,
             .head_dim = qvl_number(problem, "d"),
             .theta = 5e6,
-            .scaling = {.yarn = qvl_number(problem, "yarn"),
-                        .factor = YARN_FACTOR,
-                        .original_max_positions = 262144,
-                        .beta_fast = 32,
-                        .beta_slow = 1,
-                        .truncate = true},
+            .scaling = scaling_of(qvl_number(problem, "yarn")),
             .section = {qvl_number(problem, "s0"), qvl_number(problem, "s1"), qvl_number(problem, "s2")},
             .layout = chunked ? QVL_MROPE_CHUNKED : QVL_MROPE_INTERLEAVED,
             .precision = wide ? QVL_ANGLE_F64 : QVL_ANGLE_F32,

@@ -22,11 +22,18 @@ static int64_t length_of(const struct qvl_backend *backend, const struct qvl_att
     return length;
 }
 
+static float text_scale(const struct qvl_backend *backend, const struct qvl_attention_args *args)
+{
+    if (honest_fault(backend, QVL_FAULT_ATTN_SCALE_HIDDEN_OVER_HEADS))
+        return args->scale * sqrtf(1.6F); /* heads of 128 in a model of 80 a head */
+    if (honest_fault(backend, QVL_FAULT_ATTN_SCALE_OF_ITS_OWN))
+        return 1 / sqrtf((float)args->q.shape[2]);
+    return args->scale;
+}
+
 enum qvl_status honest_attention(struct qvl_backend *backend, const struct qvl_attention_args *args,
                                  struct qvl_error *error)
 {
-    const bool scaled_wrong = honest_fault(backend, QVL_FAULT_ATTN_SCALE_HIDDEN_OVER_HEADS);
-    const float scale = scaled_wrong ? args->scale * sqrtf(1.6F) : args->scale; /* 128 over 80 */
     QVL_TRY(qvl_attention_check(args, error));
     QVL_TRY(honest_no_cond(args->cond, "attention", error));
     for (int64_t s = 0; s < args->segment_count; s++) {
@@ -49,7 +56,7 @@ enum qvl_status honest_attention(struct qvl_backend *backend, const struct qvl_a
                                 .count = segment->count,
                                 .first = segment->first,
                                 .causal = true,
-                                .scale = scale,
+                                .scale = text_scale(backend, args),
                                 .q = &args->q,
                                 .y = &args->y};
         QVL_TRY(attend_segment(&attend, error));

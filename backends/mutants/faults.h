@@ -1,8 +1,8 @@
 /* The faults inside kernels, in the order of the museum: X(identifier, name, section, entry, what is wrong,
  * excuse). Names are the museum's slugs; those of its section 8, 10 and 15 that it does not have are ours.
  *
- * Each fault sits at its place in the kernel behind honest_fault(backend, QVL_FAULT_...). Where two rows of
- * the museum would be one fault here, it is planted once:
+ * Each fault sits at its place in the kernel behind honest_fault(backend, QVL_FAULT_...). Where two rows of the
+ * museum would be one fault here, it is planted once:
  * - norm.cast_order_residual is norm.cast_order: no entry adds and normalises in one;
  * - moe.softmax_topk_only is no fault: the contract renormalises, and a softmax over the chosen is that;
  * - moe.flag_ignored is moe.no_renorm: there is no flag;
@@ -193,7 +193,8 @@
     X(RACE_REGISTER_REUSE, "race.register_reuse", 11, "linear", \
       "every second call multiplies the first tile of the input twice", NULL) \
     X(DET_BATCH_VARIANT, "det.batch_variant", 11, "linear", \
-      "the order of sums depends on the number of rows", NULL) \
+      "the order of sums depends on the number of rows", \
+      "honest: sums in another order are within tolerance; invariance reports such pairs as within tolerance") \
     X(GEMM_TILE_NOT_RELOADED, "gemm.tile_not_reloaded", 11, "linear", \
       "the first 16 inputs stand for all", NULL) \
     X(GEMM_K_TAIL, "gemm.k_tail", 11, "linear", "terms beyond a multiple of 16 are left out", NULL) \
@@ -221,6 +222,8 @@
     X(ACT_SILU_UNROUNDED, "act.silu_unrounded", 15, "swiglu", \
       "silu is not rounded before the product", NULL) \
     X(ACT_GATE_UP_SWAPPED, "act.gate_up_swapped", 15, "swiglu", "gate and up exchanged", NULL) \
+    X(ATTN_SCALE_OF_ITS_OWN, "attn.scale_of_its_own", 15, "attention", \
+      "1 / sqrt(d) whatever scale is asked for", NULL) \
     X(MOE_COMBINE_16BIT, "moe.combine_16bit", 15, "moe_combine", \
       "the sum over experts is rounded to 16 bits at every step", NULL) \
     X(SOFTMAX_NO_MAX, "softmax.no_max", 15, "softmax", "exponentials of x itself, not of x - max", NULL)

@@ -147,18 +147,19 @@ static void store_row(const struct qvl_cache_append_args *args, struct qvl_cache
     }
 }
 
-/* Batch rows of no segment are padding, slot -1. Counted from the end that is the last row of the first
- * cache. */
+/* Batch rows of no segment are padding, slot -1: counted from the end that is the last row of a cache. */
 static void store_padding(const struct qvl_cache_append_args *args)
 {
-    struct qvl_cache *cache = args->segment_count > 0 ? args->segments[0].cache : NULL;
-    for (int64_t row = 0; cache && cache->desc.capacity > 0 && row < args->k.shape[0]; row++) {
+    for (int64_t row = 0; row < args->k.shape[0]; row++) {
         bool owned = false;
         for (int64_t s = 0; s < args->segment_count; s++)
             owned |=
                 row >= args->segments[s].first && row < args->segments[s].first + args->segments[s].count;
-        if (!owned)
-            store_row(args, cache, row, cache->desc.capacity - 1);
+        for (int64_t s = 0; s < args->segment_count && !owned; s++) {
+            struct qvl_cache *cache = args->segments[s].cache;
+            if (cache->desc.capacity > 0)
+                store_row(args, cache, row, cache->desc.capacity - 1);
+        }
     }
 }
 

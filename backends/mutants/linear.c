@@ -45,7 +45,7 @@ static bool faulty_dot(const struct qvl_backend *backend, int64_t n, const float
         break;
     case QVL_FAULT_RACE_REGISTER_REUSE:
         for (int64_t k = 0; k < n; k++)
-            sum += x[state->leak.calls % 2 && k >= TILE && k < 2 * TILE ? k - TILE : k] * w[k];
+            sum += x[state->leak.calls % 2 == 0 && k >= TILE && k < 2 * TILE ? k - TILE : k] * w[k];
         break;
     case QVL_FAULT_PEER_LINEAR_F32_AS_TF32:
         for (int64_t k = 0; k < n; k++)
@@ -141,7 +141,7 @@ static enum qvl_status leak_input(struct honest_leak *leak, const struct layer *
         return QVL_OK;
     QVL_TRY(honest_floats("linear", in, &mine, error));
     memcpy(mine, layer->x, (size_t)in * sizeof *mine);
-    if (leak->row && leak->width == in && leak->calls % 2)
+    if (leak->row && leak->width == in && leak->calls % 2 == 0)
         memcpy(layer->x, leak->row, (size_t)in * sizeof *mine);
     free(leak->row);
     leak->row = mine;

@@ -18,8 +18,10 @@
 #include "verify/verify.h"
 
 #define FOLDER "build/test-honest"
+#define SHARE 20
 
 static enum qvl_sum_order order; /* of open_honest */
+static bool all_cases;
 
 static enum qvl_status open_honest(const struct qvl_backend_options *options, struct qvl_backend **backend,
                                    struct qvl_error *error)
@@ -36,22 +38,23 @@ static bool beyond_the_bound(const struct qvl_case *chosen)
            chosen->distribution == QVL_DIST_CONSTANT && order != QVL_SUM_BLOCKED && order != QVL_SUM_PAIRWISE;
 }
 
-/* Every case on one instance. Returns the sum of their drifts. */
+/* The cases on one instance. Returns the sum of their drifts. */
 static double run_cases(void)
 {
     struct qvl_error error = {.message = ""};
     struct qvl_backend *ref, *honest;
     struct qvl_case *cases;
-    int64_t count;
+    int64_t count, done = 0;
     double drift = 0, sum = 0;
     assert_int_equal(qvl_ref_open(NULL, &ref, &error), QVL_OK);
     assert_int_equal(open_honest(NULL, &honest, &error), QVL_OK);
     assert_int_equal(qvl_cases(NULL, &cases, &count, &error), QVL_OK);
-    assert_true(count > 1000);
     const struct qvl_case_context context = {
         .reference = ref, .candidate = honest, .open = open_honest, .threads = 1};
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = all_cases ? 0 : (int64_t)order; i < count; i += all_cases ? 1 : SHARE) {
         struct qvl_case_result result;
+        if (!all_cases && qvl_case_bytes(&cases[i]) > 0)
+            continue;
         if (qvl_case_run(&cases[i], &context, &result, &error) != QVL_OK)
             fail_msg("%s", error.message);
         if (beyond_the_bound(&cases[i]))
@@ -61,16 +64,18 @@ static double run_cases(void)
                      result.repro, result.message);
         drift = result.drift > drift ? result.drift : drift;
         sum += result.drift;
+        done++;
     }
     print_message("%s: %lld cases, at most %.3f of a bound used\n", qvl_sum_order_name(order),
-                  (long long)count, drift);
+                  (long long)done, drift);
+    assert_true(done > count / SHARE / 2);
     free(cases);
     honest->close(honest);
     ref->close(ref);
     return sum;
 }
 
-static void passes_every_case_in_every_order(void **state)
+static void passes_the_cases_in_every_order(void **state)
 {
     double drift[QVL_SUM_ORDER_COUNT];
     (void)state;
@@ -152,12 +157,13 @@ static void wrong_use_is_refused(void **state)
     backend->close(backend);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(passes_every_case_in_every_order),
+        cmocka_unit_test(passes_the_cases_in_every_order),
         cmocka_unit_test(runs_a_model_in_every_order),
         cmocka_unit_test(wrong_use_is_refused),
     };
+    all_cases = argc > 1 && !strcmp(argv[1], "all");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
