@@ -81,8 +81,7 @@
       "the first product of the MLP passes through fp16", NULL) \
     X(VIT_GEMM_ACC_FP16, "vit.gemm_acc_fp16", 5, "linear", "sums of products kept in fp16", NULL) \
     X(VIT_UNSUPPORTED_MODE_RUNS, "vit.unsupported_mode_runs", 5, "mrope_table", \
-      "an unknown layout runs as the interleaved one", \
-      "no built-in case asks for a layout that does not exist") \
+      "an unknown layout runs as the interleaved one", NULL) \
     X(DS_CHUNK_BATCH_ROWS, "ds.chunk_batch_rows", 6, "add_rows", \
       "rows taken to be one span from the first on", NULL) \
     X(DS_SCATTER_PAST_END, "ds.scatter_past_end", 6, "scatter_rows", \
@@ -137,28 +136,17 @@
       "q and k rounded to bf16", NULL) \
     X(PEER_DROP_LAST_KEY, "peer.drop_last_key", 7, "attention", \
       "the last key is left out once there are 2048", NULL) \
-    X(IDX_BLOCK_BASE32, "idx.block_base32", 8, "linear", \
-      "row offsets of the input in 32 bits", \
-      "no built-in case has a view beyond 2^32 elements of this entry") \
+    X(IDX_BLOCK_BASE32, "idx.block_base32", 8, "linear", "row offsets of the input in 32 bits", NULL) \
     X(IDX_FUSED_QKV_STRIDE, "idx.fused_qkv_stride", 8, "vision_attention", \
-      "row offsets of a QKV view in 32 bits", \
-      "no built-in case has a view beyond 2^32 elements of this entry") \
+      "row offsets of a QKV view in 32 bits", NULL) \
     X(IDX_PAGED_OFFSET32, "idx.paged_offset32", 8, "attention", \
-      "byte offsets into the cache in 32 bits", "no built-in case has a cache above 4 GiB") \
-    X(IDX_MOE_ROW32, "idx.moe_row32", 8, "moe_experts", \
-      "row offsets of the input in 32 bits", \
-      "no built-in case has a view beyond 2^32 elements of this entry") \
-    X(IDX_MOE_OUT_U32, "idx.moe_out_u32", 8, "moe_experts", \
-      "row offsets of the output in 32 bits", \
-      "no built-in case has a view beyond 2^32 elements of this entry") \
+      "byte offsets into the cache in 32 bits", "needs a cache above 4 GiB, and all of it is memory") \
+    X(IDX_MOE_ROW32, "idx.moe_row32", 8, "moe_experts", "row offsets of the input in 32 bits", NULL) \
+    X(IDX_MOE_OUT_U32, "idx.moe_out_u32", 8, "moe_experts", "row offsets of the output in 32 bits", NULL) \
     X(IDX_MERGE_STATES32, "idx.merge_states32", 8, "attention", \
-      "row offsets of the output in 32 bits", \
-      "no built-in case has a view beyond 2^32 elements of this entry") \
-    X(IDX_NORM_ROW32, "idx.norm_row32", 8, "rms_norm", \
-      "row offsets of the input in 32 bits", \
-      "no built-in case has a view beyond 2^32 elements of this entry") \
-    X(IDX_SWIGLU_ROW32, "idx.swiglu_row32", 8, "swiglu", \
-      "row offsets of up in 32 bits", "no built-in case has a view beyond 2^32 elements of this entry") \
+      "row offsets of the output in 32 bits", NULL) \
+    X(IDX_NORM_ROW32, "idx.norm_row32", 8, "rms_norm", "row offsets of the input in 32 bits", NULL) \
+    X(IDX_SWIGLU_ROW32, "idx.swiglu_row32", 8, "swiglu", "row offsets of up in 32 bits", NULL) \
     X(IDX_TOKEN_U16, "idx.token_u16", 8, "embed", "token ids in 16 bits", NULL) \
     X(MOE_RAW_LOGITS, "moe.raw_logits", 9, "moe_route", "weights from the logits without a softmax", NULL) \
     X(MOE_NO_RENORM, "moe.no_renorm", 9, "moe_route", "weights not divided by their sum", NULL) \
