@@ -54,6 +54,10 @@ struct qvl_operand *qvl_problem_add(struct qvl_problem *problem, enum qvl_role r
 
 static void put(struct qvl_operand *operand, int64_t index, double value)
 {
+    if (operand->dtype == QVL_F32) {
+        ((float *)operand->host)[index] = (float)value;
+        return;
+    }
     value = qvl_round_nearest(operand->dtype, value);
     qvl_store_row(&value, operand->dtype, 1,
                   (char *)operand->host + (size_t)index * qvl_dtype_bytes(operand->dtype));
@@ -64,8 +68,9 @@ static double draw(const struct qvl_case *chosen, uint64_t stream, int64_t row, 
                    int64_t columns)
 {
     const uint64_t index = (uint64_t)(row * columns + column);
-    const double normal = (double)qvl_random_normal(chosen->seed, stream, index);
-    const uint64_t bits = qvl_random_bits(chosen->seed, stream + 1, index);
+    const bool whole = chosen->distribution == QVL_DIST_INTS || chosen->distribution == QVL_DIST_TIES;
+    const uint64_t bits = whole ? qvl_random_bits(chosen->seed, stream + 1, index) : 0;
+    const double normal = whole ? 0 : (double)qvl_random_normal(chosen->seed, stream, index);
     switch (chosen->distribution) {
     case QVL_DIST_INTS: return (double)(bits % 7) - 3;
     case QVL_DIST_CONSTANT: return (double)qvl_random_normal(chosen->seed, stream, (uint64_t)row);
@@ -165,9 +170,15 @@ int64_t *qvl_problem_choose(struct qvl_problem *problem, const char *name, int64
 uint64_t qvl_problem_fingerprint(const struct qvl_problem *problem)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (int b = 0; b < problem->block_count; b++)
-        for (size_t i = 0; i < problem->bytes[b]; i++)
-            hash = (hash ^ ((const unsigned char *)problem->blocks[b])[i]) * UINT64_C(0x100000001b3);
+    for (int b = 0; b < problem->block_count; b++) {
+        const unsigned char *block = problem->blocks[b];
+        for (size_t i = 0; i < problem->bytes[b]; i += sizeof(uint64_t)) {
+            const size_t left = problem->bytes[b] - i;
+            uint64_t word = 0;
+            memcpy(&word, block + i, left < sizeof word ? left : sizeof word);
+            hash = (hash ^ word) * UINT64_C(0x100000001b3);
+        }
+    }
     return hash;
 }
 

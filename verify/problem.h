@@ -93,7 +93,7 @@ struct qvl_operand *qvl_problem_add_weight(struct qvl_problem *problem, const ch
 /* `count` of the numbers 0 .. limit-1, distinct, in random order. */
 int64_t *qvl_problem_choose(struct qvl_problem *problem, const char *name, int64_t count, int64_t limit);
 
-/* An FNV-1a hash of all host blocks: equal before and after a call that keeps its inputs. */
+/* An FNV-1a hash of the 64-bit words of all host blocks: equal before and after a call that keeps its inputs. */
 uint64_t qvl_problem_fingerprint(const struct qvl_problem *problem);
 
 void qvl_problem_free(struct qvl_problem *problem);

@@ -44,16 +44,11 @@ static double value_of(enum qvl_dtype dtype, const void *data, int64_t index)
     }
 }
 
-/* Host values in the type of this side: the operand's own, or widened (exact). */
+/* A host value in another type than its own: widened, exact. */
 static void copy_value(const struct qvl_operand *operand, enum qvl_dtype dtype, int64_t index, void *to)
 {
-    const size_t bytes = qvl_dtype_bytes(operand->dtype);
-    if (dtype == operand->dtype) {
-        memcpy(to, (const char *)operand->host + (size_t)index * bytes, bytes);
-    } else {
-        const double value = value_of(operand->dtype, operand->host, index);
-        qvl_store_row(&value, dtype, 1, to);
-    }
+    const double value = value_of(operand->dtype, operand->host, index);
+    qvl_store_row(&value, dtype, 1, to);
 }
 
 static int64_t offset_of(const struct qvl_tensor *view, int64_t element)
@@ -116,9 +111,15 @@ static enum qvl_status fill(struct qvl_side *side, int index, struct qvl_error *
     const enum qvl_dtype dtype = placed->view.dtype;
     const size_t element = qvl_dtype_bytes(dtype);
     fill_image(placed, operand);
-    for (int64_t i = 0; operand->host && i < qvl_operand_count(operand); i++)
-        copy_value(operand, dtype, i,
-                   placed->image + placed->guard + (size_t)offset_of(&placed->view, i) * element);
+    const int64_t width = operand->shape[operand->rank - 1];
+    for (int64_t i = 0; operand->host && i < qvl_operand_count(operand); i += width) {
+        unsigned char *row = placed->image + placed->guard + (size_t)offset_of(&placed->view, i) * element;
+        if (dtype == operand->dtype)
+            memcpy(row, (const char *)operand->host + (size_t)i * element, (size_t)width * element);
+        else
+            for (int64_t j = 0; j < width; j++)
+                copy_value(operand, dtype, i + j, row + (size_t)j * element);
+    }
     if (operand->role == QVL_ROLE_HOST) {
         memcpy(placed->memory, placed->image, placed->bytes);
         return QVL_OK;

@@ -38,7 +38,7 @@ static const char *const patterns[] = {
     "layer_norm rows=1 dim=300 pad=0 inplace=0 dist=ties",
     "layer_norm rows=4 dim=7 pad=0 inplace=0 dist=constant",
     "softmax rows=2 dim=1000 pad=0 inplace=0 dist=constant,ties",
-    "attention heads=2 kv=1 d=16 past=600 rows=1 seqs=1 drop=0 pad=0 dist=constant,ties",
+    "attention heads=2 kv=1 d=16 past=400 rows=1 seqs=1 drop=0 pad=0 dist=constant,ties",
     "linear rows=1 in=1000 out=3 bias=0 pad=0 dist=constant,ties",
     "rms_norm rows=2 heads=4 dim=128 pad=0 inplace=0",
     "cache_append kv=2 d=8 past=3 rows=2 seqs=2 pad=0 dtype=f32",
