@@ -80,6 +80,45 @@ static enum qvl_status add_probes(struct qvl_case_list *list, struct qvl_error *
     return QVL_OK;
 }
 
+struct named {
+    char line[QVL_CASE_LINE_BYTES];
+    int64_t index;
+};
+
+static int compare_named(const void *a, const void *b)
+{
+    const struct named *x = a, *y = b;
+    const int order = strcmp(x->line, y->line);
+    return order != 0 ? order : x->index < y->index ? -1 : 1;
+}
+
+/* A line is a case once, where it stands first: results are kept by line. */
+static enum qvl_status drop_repeats(struct qvl_case_list *list, struct qvl_error *error)
+{
+    struct named *names = malloc(((size_t)list->count + 1) * sizeof *names);
+    bool *repeated = calloc((size_t)list->count + 1, sizeof *repeated);
+    int64_t kept = 0;
+    for (int64_t i = 0; names && repeated && i < list->count; i++) {
+        qvl_case_print(&list->cases[i], names[i].line);
+        names[i].index = i;
+    }
+    if (names && repeated) {
+        qsort(names, (size_t)list->count, sizeof *names, compare_named);
+        for (int64_t i = 1; i < list->count; i++)
+            repeated[names[i].index] = strcmp(names[i].line, names[i - 1].line) == 0;
+        for (int64_t i = 0; i < list->count; i++)
+            if (!repeated[i])
+                list->cases[kept++] = list->cases[i];
+    }
+    const bool good = names && repeated;
+    free(names);
+    free(repeated);
+    if (!good)
+        return qvl_fail(error, QVL_NO_MEMORY, "no memory for %lld cases", (long long)list->count);
+    list->count = kept;
+    return QVL_OK;
+}
+
 enum qvl_status qvl_cases(const struct qvl_case_filter *filter, struct qvl_case **cases, int64_t *count,
                           struct qvl_error *error)
 {
@@ -93,6 +132,8 @@ enum qvl_status qvl_cases(const struct qvl_case_filter *filter, struct qvl_case 
         status = qvl_cases_random(&list, error);
     if (status == QVL_OK)
         status = add_probes(&list, error);
+    if (status == QVL_OK)
+        status = drop_repeats(&list, error);
     if (status != QVL_OK) {
         free(list.cases);
         list = (struct qvl_case_list){.cases = NULL};

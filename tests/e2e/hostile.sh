@@ -208,6 +208,7 @@ exits 2 "started by" "$audit" worker
 (set -o pipefail && "$audit" verify --list | head -1 >/dev/null)
 note $? "verify --list | head fails"
 "$audit" verify --list >list
+note $(($(sort list | uniq -d | wc -l) != 0)) "a case is listed twice"
 while read -r line; do
     "$audit" verify --case "$line" --list 2>&1 | cmp -s - <(echo "$line")
     note $? "--case does not take what --list prints: $line"
