@@ -154,9 +154,24 @@ static void show_dimensions(void *context, int done, int total)
     qvl_progress_update(rerun->progress, done);
 }
 
-static enum qvl_status add_record(const struct qvl_dimension_result *result, struct qvl_report *report,
-                                  struct qvl_error *error)
+/* The command as it was given, each word in quotes that a shell takes off again. */
+static void repeat_command(const struct rerun *rerun, char *text, size_t bytes)
 {
+    size_t used = (size_t)snprintf(text, bytes, "qvl-audit verify");
+    for (int i = 1; i < rerun->argc && used < bytes; i++) {
+        const char *word = rerun->argv[i];
+        used += (size_t)snprintf(text + used, bytes - used, " '");
+        for (; *word && used < bytes; word++)
+            used += (size_t)snprintf(text + used, bytes - used, *word == '\'' ? "'\\''" : "%c", *word);
+        if (used < bytes)
+            used += (size_t)snprintf(text + used, bytes - used, "'");
+    }
+}
+
+static enum qvl_status add_record(const struct qvl_dimension_result *result, const struct rerun *rerun,
+                                  struct qvl_report *report, struct qvl_error *error)
+{
+    char command[2048];
     struct qvl_record *record = qvl_record_create("invariance", result->dimension, result->status);
     qvl_record_text(record, "verdict", result->verdict ? result->verdict : "none", QVL_FROM_MEASURED);
     qvl_record_int(record, "settings", result->settings, NULL, QVL_FROM_MEASURED);
@@ -165,6 +180,10 @@ static enum qvl_status add_record(const struct qvl_dimension_result *result, str
     qvl_record_int(record, "flipped_tokens", result->flips, NULL, QVL_FROM_MEASURED);
     if (result->message[0])
         qvl_record_text(record, "message", result->message, QVL_FROM_MEASURED);
+    if (result->status == QVL_CASE_FAILED) {
+        repeat_command(rerun, command, sizeof command);
+        qvl_record_text(record, "repro", command, QVL_FROM_SETTING);
+    }
     return qvl_report_take(report, record, error);
 }
 
@@ -217,7 +236,7 @@ enum qvl_status qvl_verb_verify_invariance(const struct qvl_verify_options *opti
                                        setup.candidate, &setup.invariance, results, error);
     qvl_progress_end(&progress);
     for (int d = 0; d < QVL_DIMENSION_COUNT && status == QVL_OK; d++)
-        status = add_record(&results[d], report, error);
+        status = add_record(&results[d], &rerun, report, error);
     qvl_session_close(&setup.session);
     return status;
 }

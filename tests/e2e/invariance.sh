@@ -25,6 +25,7 @@ TMPDIR=$scratch/missing "$audit" verify --backend ref --weights "$scratch/small"
 grep -qF '"name":"image order","status":"SKIPPED"' "$scratch/text.jsonl"
 if [ "$(uname -m)" = x86_64 ]; then
     grep -F '"name":"BLAS core type","status":"FAILED"' "$scratch/text.jsonl" | grep -qF 'TMPDIR'
+    grep -qF "'--invariance' '--draws' '1' '--tokens' '6'" "$scratch/text.jsonl" # the command that repeats it
 fi
 
 status=0
