@@ -1,6 +1,7 @@
 /* long_attention: causal attention over a long KV cache whose answers are known (verify/long_context.h). The
  * cache is filled in pieces of bounded size; the last `rows` tokens are prefilled `chunk` at a time, and the
- * last of them once more as a decode step after a truncation. */
+ * last of them once more as a decode step after a truncation. Behind the end lie rows that were truncated and
+ * that a kernel sees if it takes more keys than there are. */
 #include <stdlib.h>
 
 #include "qvl/rounding.h"
@@ -11,6 +12,7 @@
 enum { KEYS, HEADS, KV, D, ROWS, CHUNK };
 enum { PIECE_ELEMENTS = 1 << 21 }; /* of keys that are appended at a time */
 enum { MOST_WIDTH = 16 * 1024 };
+enum { STALE = 64 }; /* rows behind the end that were appended and truncated before a call */
 
 struct run {
     struct qvl_backend *backend;
@@ -33,7 +35,7 @@ static int64_t piece_rows(const struct qvl_case *chosen)
 {
     const int64_t *n = chosen->numbers;
     const int64_t rows = PIECE_ELEMENTS / (n[KV] * n[D]);
-    return rows > n[ROWS] ? rows : n[ROWS];
+    return rows > n[ROWS] + STALE ? rows : n[ROWS] + STALE;
 }
 
 /* A cache row may be padded to a whole number of vectors. */
@@ -41,7 +43,7 @@ static int64_t needed(const struct qvl_case *chosen)
 {
     const int64_t *n = chosen->numbers, size = (int64_t)qvl_dtype_bytes(chosen->dtype);
     const int64_t padded = (n[D] + 15) / 16 * 16;
-    const int64_t cache = 2 * n[KEYS] * n[KV] * padded * size;
+    const int64_t cache = 2 * (n[KEYS] + STALE) * n[KV] * padded * size;
     const int64_t pieces = 3 * piece_rows(chosen) * n[KV] * n[D] * size;
     return cache + pieces + qvl_long_truth_bytes(n[KEYS], QVL_LONG_SAMPLES);
 }
@@ -135,7 +137,7 @@ static enum qvl_status make_cache(struct run *run, struct qvl_error *error)
     const struct qvl_cache_desc desc = {.layers = 1,
                                         .kv_heads = context->kv_heads,
                                         .head_dim = context->d,
-                                        .capacity = context->keys,
+                                        .capacity = context->keys + STALE,
                                         .storage = context->dtype};
     QVL_TRY(run->backend->allocate(run->backend, bytes, &run->k, error));
     QVL_TRY(run->backend->allocate(run->backend, bytes, &run->v, error));
@@ -165,6 +167,30 @@ static enum qvl_status append(struct run *run, int64_t first, int64_t count, boo
         return qvl_fail(error, QVL_FAILED, "the cache holds %lld rows after %lld were appended",
                         (long long)length, (long long)(first + count));
     return QVL_OK;
+}
+
+/* Leave rows behind the `length` of the cache that would weigh as much as any planted key. */
+static enum qvl_status leave_stale(struct run *run, int64_t length, struct qvl_error *error)
+{
+    const struct qvl_long *context = &run->context;
+    const struct qvl_segment segment = {.cache = run->cache, .first = 0, .count = STALE};
+    struct qvl_cache_append_args args = {.segments = &segment, .segment_count = 1};
+    const size_t row = (size_t)context->d * qvl_dtype_bytes(context->dtype);
+    double key[128] = {0}, value[128];
+    for (int64_t c = 0; c < QVL_LONG_PLANTS; c++)
+        key[c] = QVL_LONG_KEY;
+    for (int64_t c = 0; c < context->d; c++)
+        value[c] = 512;
+    args.k = qvl_tensor_3d(run->k, context->dtype, STALE, context->kv_heads, context->d);
+    args.v = qvl_tensor_3d(run->v, context->dtype, STALE, context->kv_heads, context->d);
+    for (int64_t i = 0; i < STALE * context->kv_heads; i++)
+        qvl_store_row(key, context->dtype, context->d, run->raw + (size_t)i * row);
+    QVL_TRY(run->backend->upload(run->backend, &args.k, run->raw, error));
+    for (int64_t i = 0; i < STALE * context->kv_heads; i++)
+        qvl_store_row(value, context->dtype, context->d, run->raw + (size_t)i * row);
+    QVL_TRY(run->backend->upload(run->backend, &args.v, run->raw, error));
+    QVL_TRY(run->backend->ops.cache_append(run->backend, &args, error));
+    return run->backend->cache_truncate(run->backend, run->cache, length, error);
 }
 
 /* Query rows first .. first+count-1, which are the last of the cache, to `got`. */
@@ -204,6 +230,7 @@ static enum qvl_status fill_and_attend(struct run *run, struct qvl_error *error)
     for (int64_t row = 0; row < rows; row += run->chunk) {
         const int64_t count = least(run->chunk, rows - row);
         QVL_TRY(append(run, before + row, count, true, error));
+        QVL_TRY(leave_stale(run, before + row + count, error));
         QVL_TRY(attend(run, row, count, error));
     }
     return QVL_OK;
