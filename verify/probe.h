@@ -98,6 +98,7 @@ struct qvl_probe {
 /* Length: answers that are known without a reference. */
 #define QVL_PROBES_LENGTH(X)                                                                                 \
     X(long_attention)                                                                                        \
+    X(long_vision)                                                                                           \
     X(linear_projected)                                                                                      \
     X(linear_exact)                                                                                          \
     X(head_projected)                                                                                        \
