@@ -246,8 +246,17 @@ static void expect_plants(const struct qvl_long_truth *truth, const int *plants,
     }
 }
 
-/* Equal scores: the mean of the values. Sums of whole numbers over a power of two keys are exact in every
- * order; a kernel that merges parts rounds the mean of each, at most 3. */
+/* Error of the mean of n whole numbers of mean 0 and deviation 2, beyond what scales with the mean itself.
+ * Partial sums are random walks, so their roundings add up to deviation u |partial sum| / sqrt(3), together
+ * 2 u / sqrt(6) whatever n is, twice that where a walk goes far; weights of parts that are normalised and
+ * merged are off by some roundoffs each, with signs that do not know the values. Nine deviations. */
+static double walk_bound(const struct qvl_long_truth *truth, int64_t n)
+{
+    const double deviation = 2, merged = 2 * log((double)n) + 4 * QVL_BOUND_FUNCTION;
+    return 9 * unit(truth) * deviation * (2 / sqrt(6.0) + merged / sqrt((double)n));
+}
+
+/* Equal scores: the mean of the values. */
 static void expect_uniform(const struct qvl_long_truth *truth, int64_t row, int64_t g, double *value,
                            double *bound)
 {
@@ -255,16 +264,15 @@ static void expect_uniform(const struct qvl_long_truth *truth, int64_t row, int6
     const int64_t d = context->d, n = context->high[row] - context->low[row];
     const double *low = truth->low + (row * context->kv_heads + g) * d;
     const double *high = truth->high + (row * context->kv_heads + g) * d;
-    const bool exact = n > 0 && (n & (n - 1)) == 0 && n <= 1 << 22;
-    const double functions = QVL_BOUND_FUNCTION * unit(truth);
-    double p_bound = (3 * functions + sum_bound(truth, n)) / (double)(n > 0 ? n : 1);
+    double p_bound = (3 * QVL_BOUND_FUNCTION * unit(truth) + sum_bound(truth, n)) / (double)(n > 0 ? n : 1);
     const double p = round_as(truth, n > 0 ? 1 / (double)n : 0, &p_bound);
+    const double term = p * (sum_bound(truth, n) + product(truth));
     for (int64_t c = 0; c < d; c++) {
-        const double sum = high[c] - low[c], magnitude = c < d / 2 ? sum : 3 * (double)n;
+        const double sum = high[c] - low[c];
         value[c] = p * sum;
-        bound[c] = (p_bound + p * (sum_bound(truth, n) + product(truth))) * magnitude;
-        if (c >= d / 2 && exact)
-            bound[c] = 2 * functions * fabs(value[c]) + 3 * unit(truth);
+        bound[c] = (p_bound + term) * (c < d / 2 ? sum : 3 * (double)n);
+        if (c >= d / 2 && n > 0)
+            bound[c] = fmin(bound[c], (p_bound + term) * fabs(sum) + walk_bound(truth, n));
     }
 }
 

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "backends/cpu/cpu.h"
+#include "backends/mutants/mutants.h"
 #include "qvl/rounding.h"
 #include "ref/ref.h"
 #include "verify/verify.h"
@@ -103,6 +104,29 @@ static enum qvl_status drops_last_block(struct qvl_backend *backend, const struc
 {
     (void)backend;
     return attend_first(args, length_of(args) - 64, error);
+}
+
+/* Key n - 5, where nothing is planted, is left out. */
+static enum qvl_status drops_unplanted_key(struct qvl_backend *backend, const struct qvl_attention_args *args,
+                                           struct qvl_error *error)
+{
+    struct qvl_cache *cache = args->segments[0].cache;
+    const int64_t length = length_of(args), d = args->q.shape[2];
+    float k[5 * 128], v[5 * 128];
+    struct qvl_segment segment = {cache, 0, 4};
+    struct qvl_cache_append_args back = {.segments = &segment, .segment_count = 1};
+    (void)backend;
+    QVL_TRY(honest->cache_export(honest, cache, 0, length - 5, 5, k, v, error));
+    QVL_TRY(honest->cache_truncate(honest, cache, length - 5, error));
+    back.k = qvl_tensor_3d(k + d, args->q.dtype, 4, 1, d);
+    back.v = qvl_tensor_3d(v + d, args->q.dtype, 4, 1, d);
+    QVL_TRY(honest->ops.cache_append(honest, &back, error));
+    QVL_TRY(honest->ops.attention(honest, args, error));
+    QVL_TRY(honest->cache_truncate(honest, cache, length - 5, error));
+    segment.count = 5;
+    back.k = qvl_tensor_3d(k, args->q.dtype, 5, 1, d);
+    back.v = qvl_tensor_3d(v, args->q.dtype, 5, 1, d);
+    return honest->ops.cache_append(honest, &back, error);
 }
 
 /* Two parts of the keys are merged with equal weights. */
@@ -273,6 +297,8 @@ static void attention_faults_are_seen(void **state)
     KILLS(attention, drops_last_key, line);
     wrong = *honest;
     wrong.ops.attention = drops_last_block;
+    assert_int_equal(run(line).status, QVL_CASE_FAILED);
+    wrong.ops.attention = drops_unplanted_key;
     assert_int_equal(run(line).status, QVL_CASE_FAILED);
     wrong.ops.attention = merges_evenly;
     assert_int_equal(run(line).status, QVL_CASE_FAILED);
@@ -621,6 +647,35 @@ static void every_wrong_call_is_listed(void **state)
     free(cases);
 }
 
+/* ---- honest float32 in any order ---- */
+
+static void every_order_passes(void **state)
+{
+    static const char *const lines[] = {
+        "long_attention keys=2048 heads=8 kv=1 d=32 rows=1 chunk=1 dtype=f32",
+        "long_attention keys=32771 heads=8 kv=2 d=32 rows=9 chunk=4 dtype=f32",
+        "long_attention keys=1048576 heads=8 kv=1 d=32 rows=1 chunk=1 dtype=f32",
+        "long_attention keys=1048577 heads=8 kv=1 d=32 rows=1 chunk=1 dtype=bf16",
+        "long_vision heads=1 d=36 before=4 long=1500 after=12 dtype=f32",
+        "linear_projected rows=20 in=12288 out=256 bias=1 dtype=f32",
+        "linear_projected rows=20 in=4096 out=256 bias=1 dtype=bf16",
+        "linear_exact rows=20 in=4096 out=512 bias=1 dtype=f32",
+        "linear_exact rows=20 in=12288 out=512 bias=0 dtype=bf16",
+        "linear_exact rows=20 in=4096 out=256 bias=0 dtype=f16"};
+    (void)state;
+    for (int order = 0; order < QVL_SUM_ORDER_COUNT; order++) {
+        struct qvl_backend *backend;
+        struct qvl_error error = {.message = ""};
+        if (qvl_honest_open((enum qvl_sum_order)order, NULL, &backend, &error) != QVL_OK)
+            fail_msg("%s", error.message);
+        wrong = *backend;
+        for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+            if (run(lines[i]).status != QVL_CASE_PASSED)
+                fail_msg("%s sums: %s", qvl_sum_order_name((enum qvl_sum_order)order), lines[i]);
+        backend->close(backend);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *group = argc > 1 ? argv[1] : "2048";
@@ -633,6 +688,7 @@ int main(int argc, char **argv)
                                          cmocka_unit_test(a_need_that_is_not_there_is_told)};
     const struct CMUnitTest refusals[] = {cmocka_unit_test(wrong_statuses_are_seen),
                                           cmocka_unit_test(every_wrong_call_is_listed)};
+    const struct CMUnitTest honest_orders[] = {cmocka_unit_test(every_order_passes)};
     struct qvl_error error = {.message = ""};
     keys = strtoll(group, NULL, 10);
     if (qvl_cpu_open(&(struct qvl_backend_options){.threads = 2}, &honest, &error) != QVL_OK ||
@@ -642,6 +698,7 @@ int main(int argc, char **argv)
     }
     const int failed = !strcmp(group, "products")   ? cmocka_run_group_tests(products, NULL, NULL)
                        : !strcmp(group, "strides")  ? cmocka_run_group_tests(strides, NULL, NULL)
+                       : !strcmp(group, "honest")   ? cmocka_run_group_tests(honest_orders, NULL, NULL)
                        : !strcmp(group, "refusals") ? cmocka_run_group_tests(refusals, NULL, NULL)
                                                     : cmocka_run_group_tests(attention, NULL, NULL);
     honest->close(honest);
