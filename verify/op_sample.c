@@ -37,6 +37,15 @@ static double relative_error(const struct qvl_problem *problem, const struct qvl
            qvl_dtype_roundoff(QVL_F32);
 }
 
+/* Greedy with dist=special: every logit is -inf, as when a grammar forbids all tokens. The lowest id wins. */
+static void mask_all(const struct qvl_operand *logits, struct qvl_operand *probabilities)
+{
+    float *values = logits->host;
+    for (int64_t i = 0; values && i < logits->shape[0]; i++)
+        values[i] = -INFINITY;
+    probabilities->judge = QVL_JUDGE_EXACT;
+}
+
 static void setup_sample(struct qvl_problem *problem)
 {
     const int64_t vocab = qvl_number(problem, "vocab"), one = 1;
@@ -51,6 +60,8 @@ static void setup_sample(struct qvl_problem *problem)
     probabilities->dtype = QVL_F32;
     probabilities->judge = QVL_JUDGE_SLACK;
     probabilities->relative = relative_error(problem, logits);
+    if (problem->chosen->distribution == QVL_DIST_SPECIAL && qvl_number(problem, "greedy"))
+        mask_all(logits, probabilities);
     problem->extra = ids;
     if (!ids || vocab < 1) /* the check of the args refuses an empty vocabulary */
         return;

@@ -166,7 +166,7 @@
     X(HEAD_PADDED_VOCAB_WINS, "head.padded_vocab_wins", 10, "sample", \
       "padding of the vocabulary takes part with logit 0", NULL) \
     X(HEAD_TAIL_LANE, "head.tail_lane", 10, "sample", \
-      "the argmax starts from a lane behind the vocabulary", "no built-in case of sample has only -inf") \
+      "the argmax starts from a lane behind the vocabulary", NULL) \
     X(HEAD_ROWS_IN_ORDER, "head.rows_in_order", 10, "output_head", \
       "the first rows instead of the rows asked for", NULL) \
     X(SAMPLE_REPETITION_TWICE, "sample.repetition_twice", 10, "sample", \
