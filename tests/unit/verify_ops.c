@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "qvl/check.h"
 #include "qvl/rounding.h"
 #include "ref/ref.h"
 #include "verify/verify.h"
@@ -218,7 +219,7 @@ static enum qvl_status cast_order(struct qvl_backend *backend, const struct qvl_
     const struct qvl_tensor *x = &args->x;
     const int64_t heads = x->rank == 3 ? x->shape[1] : 1, dim = x->shape[x->rank - 1];
     (void)backend;
-    (void)error;
+    QVL_TRY(qvl_rms_norm_check(args, error));
     for (int64_t row = 0; row < x->shape[0] * heads; row++) {
         const int64_t i = row / heads, h = row % heads;
         double sum = 0;
