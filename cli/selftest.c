@@ -100,8 +100,10 @@ static enum qvl_status add_mutant(const struct qvl_selftest_mutant *mutant,
         qvl_record_text(record, "message", killed ? result->mutant.message : result->honest.message,
                         QVL_FROM_MEASURED);
         qvl_record_detail(record);
-        snprintf(repro, sizeof repro, "qvl-audit selftest --mutant %s --case '%s'", mutant->name,
-                 result->line);
+        snprintf(repro, sizeof repro,
+                 strcmp(mutant->kind->name, "kernel") == 0 ? "qvl-audit verify --backend mutant:%s --case '%s'"
+                                                           : "qvl-audit selftest --mutant %s --case '%s'",
+                 mutant->name, result->line);
         qvl_record_text(record, "repro", repro, QVL_FROM_SETTING);
         qvl_record_detail(record);
     }
