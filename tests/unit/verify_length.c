@@ -261,6 +261,14 @@ static enum qvl_status keeps_bf16(struct qvl_backend *backend, const struct qvl_
     return honest->ops.cache_append(honest, args, error);
 }
 
+static enum qvl_status keeps_keys_tf32(struct qvl_backend *backend, const struct qvl_cache_append_args *args,
+                                       struct qvl_error *error)
+{
+    (void)backend;
+    demote(&args->k, 11);
+    return honest->ops.cache_append(honest, args, error);
+}
+
 /* What the last truncation left behind the end of the cache. */
 static float behind_k[16 * D], behind_v[16 * D];
 
@@ -334,6 +342,16 @@ static void a_length_rounded_up_is_seen(void **state)
     assert_int_equal(run(attention_case(keys + 3, "f32")).status, QVL_CASE_PASSED);
     wrong.ops.attention = rounds_length_up;
     assert_int_equal(run(attention_case(keys + 3, "f32")).status, QVL_CASE_FAILED);
+}
+
+/* Keys alone in tf32 move a random query by less than honest sums of many keys do. */
+static void demoted_keys_are_seen_at_2k(void **state)
+{
+    (void)state;
+    if (keys > 2048)
+        skip();
+    KILLS(cache_append, keeps_keys_tf32,
+          "long_attention keys=2048 heads=16 kv=2 d=128 rows=1 chunk=1 dtype=f32");
 }
 
 /* In 16 bits too, where a key of a million moves few outputs by a step. */
@@ -681,7 +699,8 @@ int main(int argc, char **argv)
     const char *group = argc > 1 ? argv[1] : "2048";
     const struct CMUnitTest attention[] = {
         cmocka_unit_test(attention_faults_are_seen), cmocka_unit_test(narrow_sums_are_seen),
-        cmocka_unit_test(a_length_rounded_up_is_seen), cmocka_unit_test(sixteen_bits_see_the_last_key)};
+        cmocka_unit_test(a_length_rounded_up_is_seen), cmocka_unit_test(demoted_keys_are_seen_at_2k),
+        cmocka_unit_test(sixteen_bits_see_the_last_key)};
     const struct CMUnitTest products[] = {cmocka_unit_test(product_faults_are_seen),
                                           cmocka_unit_test(one_element_is_found)};
     const struct CMUnitTest strides[] = {cmocka_unit_test(offsets_of_32_bits_are_seen),
