@@ -24,7 +24,6 @@ struct honest_state {
     enum qvl_sum_order order;
     enum qvl_fault fault; /* QVL_FAULT_NONE: honest */
     struct honest_leak leak;
-    void *context; /* of a composition fault, owned: freed with the backend */
     char description[256];
 };
 

@@ -39,7 +39,6 @@ static void close_instance(struct qvl_backend *backend)
         return;
     state = backend->state;
     free(state->leak.row);
-    free(state->context);
     free(state);
     free(backend);
 }
@@ -186,8 +185,5 @@ enum qvl_status qvl_mutant_open(const char *name, const struct qvl_backend_optio
     row = mutant_row_named(name);
     if (!row)
         return qvl_fail(error, QVL_USAGE, "%s: no mutant has this name; qvl_mutant_at lists them", name);
-    QVL_TRY(open_instance(QVL_SUM_BLOCKED, row->fault, row->mutant.name, backend, error));
-    if (row->install)
-        row->install(*backend);
-    return QVL_OK;
+    return open_instance(QVL_SUM_BLOCKED, row->fault, row->mutant.name, backend, error);
 }
