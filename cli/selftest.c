@@ -25,7 +25,8 @@ static const struct argp_option options_table[] = {
     {"mutant", OPTION_MUTANT, "GLOB", 0, "Only the mutants of that name: pos.chunk_restart, 'ds.*'", 0},
     {"case", OPTION_CASE, "TEXT", 0, "Only cases whose line contains the text", 0},
     {"jobs", OPTION_JOBS, "N", 0, "Processes at once (default: the machine's processors)", 0},
-    {"seed", OPTION_SEED, "S", 0, "Seed of inputs, pictures and randomised roundings", 0},
+    {"seed", OPTION_SEED, "S", 0,
+     "Seed of pictures and randomised roundings; cases get seed + S - 1 (default 1)", 0},
     {0}};
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
@@ -101,8 +102,9 @@ static enum qvl_status add_mutant(const struct qvl_selftest_mutant *mutant,
                         QVL_FROM_MEASURED);
         qvl_record_detail(record);
         snprintf(repro, sizeof repro,
-                 strcmp(mutant->kind->name, "kernel") == 0 ? "qvl-audit verify --backend mutant:%s --case '%s'"
-                                                           : "qvl-audit selftest --mutant %s --case '%s'",
+                 strcmp(mutant->kind->name, "kernel") == 0
+                     ? "qvl-audit verify --backend mutant:%s --case '%s'"
+                     : "qvl-audit selftest --mutant %s --case '%s'",
                  mutant->name, result->line);
         qvl_record_text(record, "repro", repro, QVL_FROM_SETTING);
         qvl_record_detail(record);
