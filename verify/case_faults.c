@@ -22,8 +22,8 @@ static const char *const patterns[] = {
     "moe_experts rows=6 experts=4 k=2 dim=24 ffn=12 first=0,1",
     "moe_experts rows=6 experts=4 k=2 dim=12 ffn=12 first=0,1",
     "sample vocab=11 prompt=4 output=6 greedy=1 rep=150 pres=100 temp=70 k=0 p=100 dtype=f32 seed=1,2,3,4,5",
-    "sample vocab=37,64,101 prompt=4 output=6 greedy=1 rep=150 pres=100 temp=70 k=0 p=100 dtype=f32 "
-    "dist=special",
+    ("sample vocab=37,64,101 prompt=4 output=6 greedy=1 rep=150 pres=100 temp=70 k=0 p=100 dtype=f32 "
+     "dist=special"),
 };
 
 enum qvl_status qvl_cases_faults(struct qvl_case_list *list, struct qvl_error *error)
