@@ -50,11 +50,15 @@ static enum qvl_status add_all_reduce(const struct sum *sum, double times, doubl
                error);
 }
 
-/* Heads of one device; key and value heads are copied where there are fewer than devices. */
-static double kv_heads(const struct qvl_deployment *deployment)
+int64_t qvl_deployment_kv_heads(const struct qvl_deployment *deployment)
 {
     const int64_t heads = deployment->config->text.kv_heads / deployment->ways;
-    return heads > 0 ? (double)heads : 1;
+    return heads > 0 ? heads : 1;
+}
+
+static double kv_heads(const struct qvl_deployment *deployment)
+{
+    return (double)qvl_deployment_kv_heads(deployment);
 }
 
 static int64_t moe_layers(const struct qvl_text_config *text)
@@ -65,14 +69,16 @@ static int64_t moe_layers(const struct qvl_text_config *text)
     return count;
 }
 
-/* Everything of all layers but attention itself, for m rows. */
-static enum qvl_status add_layers(const struct sum *sum, double m, struct qvl_error *error)
+/* Everything of all layers but attention itself, for m rows, `passes` times. */
+static enum qvl_status add_layers(const struct sum *sum, double passes, double m, struct qvl_error *error)
 {
     const struct qvl_deployment *d = sum->deployment;
     const struct qvl_text_config *text = &d->config->text;
-    const double ways = (double)d->ways, layers = (double)text->layers, hidden = (double)text->hidden;
+    const double ways = (double)d->ways, layers = passes * (double)text->layers,
+                 hidden = (double)text->hidden;
     const double q = (double)(text->heads * text->head_dim) / ways, kv = kv_heads(d) * (double)text->head_dim;
-    const double routed = (double)moe_layers(text), dense = layers - routed;
+    const double routed = passes * (double)moe_layers(text), dense = layers - routed;
+    QVL_TRY(add_stream(sum, passes, 2 * m * hidden, error)); /* embedding */
     QVL_TRY(add_gemm(sum, layers, d->weights, m, q + 2 * kv, hidden, error));
     QVL_TRY(add_gemm(sum, layers, d->weights, m, hidden, q, error));
     QVL_TRY(add_all_reduce(sum, 2 * layers, m * hidden, error));
@@ -95,24 +101,29 @@ static enum qvl_status add_layers(const struct sum *sum, double m, struct qvl_er
     return QVL_OK;
 }
 
-/* Embedding, last norm and head, for m rows of which `logits` get logits. */
-static enum qvl_status add_ends(const struct sum *sum, double m, double logits, struct qvl_error *error)
+/* Last norm, head and sampling of m rows. */
+static enum qvl_status add_head(const struct sum *sum, double m, struct qvl_error *error)
 {
     const struct qvl_text_config *text = &sum->deployment->config->text;
     const double hidden = (double)text->hidden, vocab = (double)text->vocab / (double)sum->deployment->ways;
-    QVL_TRY(add_stream(sum, 2, 4 * m * hidden, error));
-    QVL_TRY(add_gemm(sum, 1, QVL_PUBLISHED_BF16, logits, vocab, hidden, error));
-    return add_stream(sum, 1, 4 * logits * (double)text->vocab, error); /* sampling */
+    QVL_TRY(add_stream(sum, 1, 4 * m * hidden, error));
+    QVL_TRY(add_gemm(sum, 1, QVL_PUBLISHED_BF16, m, vocab, hidden, error));
+    return add_stream(sum, 1, 4 * m * (double)text->vocab, error);
 }
 
-static enum qvl_status check_ways(const struct qvl_deployment *deployment, struct qvl_error *error)
+enum qvl_status qvl_deployment_check(const struct qvl_deployment *deployment, struct qvl_error *error)
 {
     const struct qvl_text_config *text = &deployment->config->text;
+    const int64_t ways = deployment->ways, vision_heads = deployment->config->vision.heads;
     const int64_t width = text->experts > 0 ? text->moe_intermediate : text->intermediate;
-    if (deployment->ways < 1 || text->heads % deployment->ways != 0 || width % deployment->ways != 0)
+    if (ways < 1 || text->heads % ways != 0 || width % ways != 0 || vision_heads % ways != 0)
         return qvl_fail(error, QVL_UNSUPPORTED,
-                        "%lld heads and a width of %lld do not divide over %lld devices",
-                        (long long)text->heads, (long long)width, (long long)deployment->ways);
+                        "%lld heads, %lld vision heads and a width of %lld do not divide over %lld devices",
+                        (long long)text->heads, (long long)vision_heads, (long long)width, (long long)ways);
+    if (text->kv_heads % ways != 0 && ways % text->kv_heads != 0)
+        return qvl_fail(error, QVL_UNSUPPORTED,
+                        "%lld key and value heads neither divide over %lld devices nor copy evenly",
+                        (long long)text->kv_heads, (long long)ways);
     return QVL_OK;
 }
 
@@ -128,10 +139,10 @@ enum qvl_status qvl_time_decode(const struct qvl_deployment *deployment, int64_t
                                                 kv_heads(deployment), (double)(context + 1),
                                                 (double)text->head_dim}};
     *time = (struct qvl_model_time){0};
-    QVL_TRY(check_ways(deployment, error));
-    QVL_TRY(add_layers(&sum, m, error));
+    QVL_TRY(qvl_deployment_check(deployment, error));
+    QVL_TRY(add_layers(&sum, 1, m, error));
     QVL_TRY(add(&sum, ATTENTION, (double)text->layers, &attention, error));
-    return add_ends(&sum, m, m, error);
+    return add_head(&sum, m, error);
 }
 
 enum qvl_status qvl_time_prefill(const struct qvl_deployment *deployment, int64_t cached, int64_t tokens,
@@ -142,20 +153,23 @@ enum qvl_status qvl_time_prefill(const struct qvl_deployment *deployment, int64_
     const double batch = (double)deployment->batch;
     const int64_t end = cached + tokens;
     *time = (struct qvl_model_time){0};
-    QVL_TRY(check_ways(deployment, error));
-    for (int64_t at = cached; at < end;) {
+    QVL_TRY(qvl_deployment_check(deployment, error));
+    for (int64_t at = cached; at < end; at += QVL_PREFILL_PIECE) {
         const int64_t piece = end - at < QVL_PREFILL_PIECE ? end - at : QVL_PREFILL_PIECE;
         const struct qvl_kernel_shape attention = {QVL_KERNEL_PREFILL,
                                                    deployment->cache,
                                                    {batch, (double)(text->heads / deployment->ways),
                                                     kv_heads(deployment), (double)piece, (double)at,
                                                     (double)text->head_dim}};
-        QVL_TRY(add_layers(&sum, batch * (double)piece, error));
         QVL_TRY(add(&sum, ATTENTION, (double)text->layers, &attention, error));
-        QVL_TRY(add_ends(&sum, batch * (double)piece, at + piece == end ? batch : 1, error));
-        at += piece;
     }
-    return QVL_OK;
+    /* all but attention is the same for every whole piece */
+    const int64_t whole = tokens / QVL_PREFILL_PIECE, rest = tokens % QVL_PREFILL_PIECE;
+    if (whole > 0)
+        QVL_TRY(add_layers(&sum, (double)whole, batch * QVL_PREFILL_PIECE, error));
+    if (rest > 0)
+        QVL_TRY(add_layers(&sum, 1, batch * (double)rest, error));
+    return add_head(&sum, batch, error);
 }
 
 /* One merger: its norm and two products, `rows` patches of `width`. */
@@ -183,10 +197,7 @@ enum qvl_status qvl_time_vision(const struct qvl_deployment *deployment, const s
     const double inner = (double)vision->intermediate / ways;
     double m = 0;
     *time = (struct qvl_model_time){0};
-    QVL_TRY(check_ways(deployment, error));
-    if (vision->heads % deployment->ways != 0)
-        return qvl_fail(error, QVL_UNSUPPORTED, "%lld vision heads do not divide over %lld devices",
-                        (long long)vision->heads, (long long)deployment->ways);
+    QVL_TRY(qvl_deployment_check(deployment, error));
     for (int64_t i = 0; i < grid_count; i++) {
         const struct qvl_kernel_shape attention = {QVL_KERNEL_VISION,
                                                    QVL_PUBLISHED_BF16,
@@ -229,9 +240,12 @@ double qvl_deployment_weight_bytes(const struct qvl_deployment *deployment)
     const double ends = config->tied ? table : 2 * table;
     const double routed = (double)(moe_layers(&config->text) * config->text.experts * 3 *
                                    config->text.hidden * config->text.moe_intermediate);
-    const double rest = (double)count.llm - ends - routed;
+    double rest = (double)count.llm - ends - routed;
     const double size = deployment->weights == QVL_PUBLISHED_BF16 ? 2 : 1;
     const double expert_size = deployment->experts == QVL_PUBLISHED_BF16 ? 2 : 1;
+    /* key and value projections beyond an even share, where their heads are copied */
+    const double copied = kv_heads(deployment) * (double)deployment->ways - (double)config->text.kv_heads;
+    rest += 2 * copied * (double)(config->text.layers * config->text.head_dim * config->text.hidden);
     return (rest * size + routed * expert_size + (ends + (double)count.vision) * 2) /
            (double)deployment->ways;
 }

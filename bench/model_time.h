@@ -30,8 +30,8 @@ struct qvl_model_time {
 /* Worst source that makes up more than 1 % of the time. */
 enum qvl_time_source qvl_model_time_source(const struct qvl_model_time *time);
 
-/* One decode step of the batch behind `context` cached tokens each. QVL_UNSUPPORTED as qvl_kernel_time, and
- * when the heads do not divide by the ways. */
+/* One decode step of the batch behind `context` cached tokens each. QVL_UNSUPPORTED as qvl_kernel_time and
+ * qvl_deployment_check. */
 QVL_MUST_USE enum qvl_status qvl_time_decode(const struct qvl_deployment *deployment, int64_t context,
                                              struct qvl_model_time *time, struct qvl_error *error);
 
@@ -44,6 +44,14 @@ QVL_MUST_USE enum qvl_status qvl_time_prefill(const struct qvl_deployment *deplo
 QVL_MUST_USE enum qvl_status qvl_time_vision(const struct qvl_deployment *deployment,
                                              const struct qvl_grid *grids, int64_t grid_count,
                                              struct qvl_model_time *time, struct qvl_error *error);
+
+/* QVL_UNSUPPORTED when heads, vision heads or MLP width do not divide by the ways, or key and value heads
+ * neither divide nor are copied the same number of times. */
+QVL_MUST_USE enum qvl_status qvl_deployment_check(const struct qvl_deployment *deployment,
+                                                  struct qvl_error *error);
+
+/* Key and value heads of one device; they are copied where there are fewer than devices. */
+int64_t qvl_deployment_kv_heads(const struct qvl_deployment *deployment);
 
 /* Bytes on one device: weights, and KV cache of one token of one sequence. */
 double qvl_deployment_weight_bytes(const struct qvl_deployment *deployment);
