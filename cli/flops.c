@@ -1,15 +1,12 @@
 /* qvl-audit flops: what a model costs, from its config.json alone. */
-#include <errno.h>
-#include <libgen.h>
 #include <stdlib.h>
 
-#include "base/file.h"
 #include "bench/flops_records.h"
+#include "cli/media_grid.h"
 #include "cli/models.h"
 #include "cli/numbers.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
-#include "ref/pixels.h"
 
 #define MAX_CONTEXTS 64
 #define MAX_MEDIA 64
@@ -121,36 +118,6 @@ static const struct argp parser = {
            "Example: what a 32K prompt with one full-HD picture costs the 8B model\n\n"
            "  qvl-audit flops --model 8B --context 32K --image 1080x1920"};
 
-/* The patch grid of a medium, with the size rule and pixel limits that the model's release ships. */
-static enum qvl_status grid_of(const struct qvl_model_config *config, const struct medium *medium,
-                               struct qvl_grid *grid, struct qvl_error *error)
-{
-    const struct qvl_vision_config *vision = &config->vision;
-    bool qwen3 = config->architecture == QVL_ARCH_QWEN3_VL || config->architecture == QVL_ARCH_QWEN3_VL_MOE;
-    bool video = medium->frames > 0;
-    int64_t height, width;
-    struct qvl_smart_resize_args args = {.rule = QVL_SIZE_HF4,
-                                         .temporal_patch = vision->temporal_patch,
-                                         .height = medium->height,
-                                         .width = medium->width,
-                                         .factor = vision->patch * vision->merge,
-                                         .out_height = &height,
-                                         .out_width = &width};
-    if (qwen3) {
-        args.frames = medium->frames; /* the limits of a video hold for all its frames together */
-        args.min_pixels = video ? 4096 : 65536;
-        args.max_pixels = video ? 25165824 : 16777216;
-    } else { /* Qwen2-VL and Qwen2.5-VL limit each frame */
-        args.min_pixels = video ? 128 * 28 * 28 : 3136;
-        args.max_pixels = video ? 768 * 28 * 28 : 12845056;
-    }
-    QVL_TRY(qvl_ref_pixel_ops.smart_resize(&args, error));
-    grid->t = video ? (medium->frames + vision->temporal_patch - 1) / vision->temporal_patch : 1;
-    grid->h = height / vision->patch;
-    grid->w = width / vision->patch;
-    return QVL_OK;
-}
-
 /* Count one model. The default picture is left out where the shortest context cannot hold it. */
 static enum qvl_status count_model(const struct flops_options *options, const char *name,
                                    const struct qvl_model_config *config, struct qvl_report *report,
@@ -164,7 +131,8 @@ static enum qvl_status count_model(const struct flops_options *options, const ch
                                         .batch = options->batch,
                                         .storage = options->storage};
     for (int64_t i = 0; i < options->media_count; i++)
-        QVL_TRY(grid_of(config, &options->media[i], &grids[i], error));
+        QVL_TRY(qvl_media_grid(config, options->media[i].frames, options->media[i].height,
+                               options->media[i].width, &grids[i], error));
     int64_t visual = qvl_flops_visual_tokens(config, grids, request.grid_count);
     for (int64_t i = 0; i < options->context_count && !options->media_given; i++)
         if (options->contexts[i] < visual)
@@ -220,21 +188,13 @@ static enum qvl_status count_named(const struct flops_options *options, struct q
     return status;
 }
 
-/* Count the model of a config.json; it is named after the folder it lies in. */
 static enum qvl_status count_file(const struct flops_options *options, struct qvl_report *report,
                                   struct qvl_error *error)
 {
     struct qvl_model_config config;
-    bool folder = qvl_folder_exists(options->config);
-    QVL_TRY(folder ? qvl_model_config_read(options->config, &config, error)
-                   : qvl_model_config_read_file(options->config, &config, error));
-    char *resolved = realpath(options->config, NULL);
-    if (!resolved)
-        return qvl_fail(error, QVL_BAD_INPUT, "%s: cannot be resolved: %s", options->config, strerror(errno));
-    char *name = basename(folder ? resolved : dirname(resolved));
-    enum qvl_status status = count_model(options, name, &config, report, error);
-    free(resolved);
-    return status;
+    char name[256];
+    QVL_TRY(qvl_model_config_at(options->config, &config, name, sizeof name, error));
+    return count_model(options, name, &config, report, error);
 }
 
 enum qvl_status qvl_verb_flops(int argc, char **argv, struct qvl_error *error)

@@ -1,4 +1,5 @@
 /* qvl-audit list: what this build has. */
+#include "bench/procure.h"
 #include "cli/backends.h"
 #include "cli/models.h"
 #include "cli/mutants.h"
@@ -137,9 +138,25 @@ static enum qvl_status list_mutants(struct qvl_report *report, struct qvl_error 
     return status;
 }
 
+static enum qvl_status list_hardware(struct qvl_report *report, struct qvl_error *error)
+{
+    struct qvl_hardware_table table;
+    QVL_TRY(qvl_hardware_load(NULL, &table, error));
+    enum qvl_status status = QVL_OK;
+    for (int64_t i = 0; i < table.count && status == QVL_OK; i++)
+        status = qvl_report_take(report, qvl_hardware_record(&table.rows[i]), error);
+    qvl_hardware_free(&table);
+    QVL_TRY(status);
+    return qvl_report_note(
+        report,
+        "hardware: dense peaks of one device, link in one direction. *: nobody verified the "
+        "figure. timings: the table of published kernel timings.",
+        error);
+}
+
 static const struct topic topics[] = {
     {"backends", list_backends},       {"ops", list_ops},         {"models", list_models},
-    {"checkpoints", list_checkpoints}, {"mutants", list_mutants},
+    {"checkpoints", list_checkpoints}, {"mutants", list_mutants}, {"hardware", list_hardware},
 };
 
 #define TOPIC_COUNT (sizeof topics / sizeof *topics)
@@ -160,18 +177,19 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
             return 0;
         }
     }
-    argp_error(state, "cannot list \"%s\": write backends, ops, models, checkpoints or mutants", argument);
+    argp_error(state, "cannot list \"%s\": write backends, ops, models, checkpoints, mutants or hardware",
+               argument);
     return 0;
 }
 
-static const struct argp parser = {
-    .parser = parse_option,
-    .args_doc = "[backends] [ops] [models] [checkpoints] [mutants]",
-    .doc = "List what this build has: backends, the ops of the table and who "
-           "implements them, model tables, presets of "
-           "random checkpoints, faults that `selftest` plants. Without an argument, all of it.\v"
-           "Example: the models that `flops` knows\n\n"
-           "  qvl-audit list models"};
+static const struct argp parser = {.parser = parse_option,
+                                   .args_doc = "[backends] [ops] [models] [checkpoints] [mutants] [hardware]",
+                                   .doc = "List what this build has: backends, the ops of the table and who "
+                                          "implements them, model tables, presets of "
+                                          "random checkpoints, faults that `selftest` plants, the hardware "
+                                          "that `procure` knows. Without an argument, all of it.\v"
+                                          "Example: the models that `flops` knows\n\n"
+                                          "  qvl-audit list models"};
 
 enum qvl_status qvl_verb_list(int argc, char **argv, struct qvl_error *error)
 {

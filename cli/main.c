@@ -13,13 +13,15 @@ static const struct qvl_verb verbs[] = {
     {"selftest", "the checker against faults planted on purpose", qvl_verb_selftest},
     {"flops", "FLOPs and bytes per token and per stage, from config.json alone", qvl_verb_flops},
     {"latency", "prefill and decode of a checkpoint at growing context", qvl_verb_latency},
+    {"procure", "which device runs which model: fit, latency, control rates, energy, price",
+     qvl_verb_procure},
     {"logits", "logits, inputs and stages of a prompt as safetensors", qvl_verb_logits},
     {"generate", "the answer of a checkpoint to a chat", qvl_verb_generate},
     {"tokenize", "ids of a text, of lines or of a chat, and the rendered prompt", qvl_verb_tokenize},
     {"preprocess", "sizes, grids, frames, timestamps and patch rows of media", qvl_verb_preprocess},
     {"checkpoint", "write a small random checkpoint to try things on", qvl_verb_checkpoint},
     {"validate", "check a report against its schema and its own hashes", qvl_verb_validate},
-    {"list", "backends, ops, models, checkpoint presets and mutants", qvl_verb_list},
+    {"list", "backends, ops, models, checkpoint presets, mutants and hardware", qvl_verb_list},
     {"env", "the environment record of this machine", qvl_verb_env},
 };
 

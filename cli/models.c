@@ -1,8 +1,11 @@
 #include "cli/models.h"
 
+#include <errno.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/file.h"
 #include "reports/text.h"
 
 #define QWEN3_PREFIX "qwen3-vl-"
@@ -88,4 +91,18 @@ enum qvl_status qvl_model_find(const char *name, const struct qvl_model_table **
     }
     return qvl_fail(error, QVL_USAGE, "there is no model \"%s\"; known: %s, or a config.json with --config",
                     name, known);
+}
+
+enum qvl_status qvl_model_config_at(const char *path, struct qvl_model_config *config, char *name,
+                                    size_t size, struct qvl_error *error)
+{
+    const bool folder = qvl_folder_exists(path);
+    QVL_TRY(folder ? qvl_model_config_read(path, config, error)
+                   : qvl_model_config_read_file(path, config, error));
+    char *resolved = realpath(path, NULL);
+    if (!resolved)
+        return qvl_fail(error, QVL_BAD_INPUT, "%s: cannot be resolved: %s", path, strerror(errno));
+    snprintf(name, size, "%s", basename(folder ? resolved : dirname(resolved)));
+    free(resolved);
+    return QVL_OK;
 }

@@ -24,6 +24,10 @@ void qvl_model_facts_free(struct qvl_model_facts *facts); /* NULL is accepted */
 QVL_MUST_USE enum qvl_status qvl_model_find(const char *name, const struct qvl_model_table **table,
                                             struct qvl_error *error);
 
+/* A config.json or the folder it is in; *name is that of the folder. */
+QVL_MUST_USE enum qvl_status qvl_model_config_at(const char *path, struct qvl_model_config *config,
+                                                 char *name, size_t size, struct qvl_error *error);
+
 /* True for the six released Qwen3-VL sizes. */
 bool qvl_model_is_released_qwen3(const struct qvl_model_table *table);
 

@@ -23,6 +23,7 @@ qvl_verb_fn qvl_verb_latency;
 qvl_verb_fn qvl_verb_list;
 qvl_verb_fn qvl_verb_logits;
 qvl_verb_fn qvl_verb_preprocess;
+qvl_verb_fn qvl_verb_procure;
 qvl_verb_fn qvl_verb_run;
 qvl_verb_fn qvl_verb_selftest;
 qvl_verb_fn qvl_verb_stage_worker; /* not in the overview: started by `verify` */

@@ -175,3 +175,12 @@ const struct qvl_hardware *qvl_hardware_find(const struct qvl_hardware_table *ta
             return &table->rows[i];
     return NULL;
 }
+
+bool qvl_hardware_unverified(const struct qvl_hardware *hardware, const char *figure)
+{
+    const size_t length = strlen(figure);
+    for (const char *at = hardware->unverified; (at = strstr(at, figure)); at += length)
+        if ((at == hardware->unverified || at[-1] == ' ') && (at[length] == ',' || at[length] == '\0'))
+            return true;
+    return false;
+}

@@ -53,6 +53,9 @@ QVL_MUST_USE enum qvl_status qvl_hardware_load(const char *path, struct qvl_hard
                                                struct qvl_error *error);
 void qvl_hardware_free(struct qvl_hardware_table *table);
 
+/* Whether nobody verified that figure: "bandwidth", "memory", "power", "link" or the name of a rate. */
+bool qvl_hardware_unverified(const struct qvl_hardware *hardware, const char *figure);
+
 /* The row of that name, or NULL. */
 const struct qvl_hardware *qvl_hardware_find(const struct qvl_hardware_table *table, const char *name);
 

@@ -78,10 +78,12 @@ static enum qvl_status kind_table_make(const struct qvl_report *report, const ch
     return status;
 }
 
-/* A field's name; blanks for underscores, but not in the names of environment variables. */
+/* A field's name; blanks for underscores, but not in the names of environment variables, which are all
+ * capitals. */
 static void put_name(const char *name, struct qvl_text *text)
 {
-    bool capitals = strpbrk(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != NULL;
+    const bool capitals = strpbrk(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != NULL &&
+                          strpbrk(name, "abcdefghijklmnopqrstuvwxyz") == NULL;
     size_t start = text->size;
     qvl_text_clean(text, name, true);
     for (size_t i = start; i < text->size && !capitals; i++)
@@ -105,8 +107,11 @@ static void put_cell(const struct kind_table *table, int64_t record, int64_t c, 
                      struct qvl_text *text)
 {
     const struct qvl_field *field = qvl_column_field(&table->columns, c, table->records[record]);
-    if (field)
-        qvl_value_human(text, field, with_unit);
+    if (!field)
+        return;
+    qvl_value_human(text, field, with_unit);
+    if (field->unverified)
+        qvl_text_print(text, "*");
 }
 
 /* A record a row: name, status, fields. */

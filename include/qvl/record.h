@@ -55,9 +55,10 @@ struct qvl_field {
     char *name;
     enum qvl_field_type type;
     enum qvl_provenance provenance;
-    bool detail;   /* left out of tables, present in every file format */
-    char *unit;    /* NULL: none. "FLOP", "B", "s", "token", "Hz", "1" for a plain ratio */
-    int64_t count; /* elements of an array */
+    bool detail;     /* left out of tables, present in every file format */
+    bool unverified; /* rests on a figure that nobody verified: tables mark it with "*" */
+    char *unit;      /* NULL: none. "FLOP", "B", "s", "token", "Hz", "1" for a plain ratio */
+    int64_t count;   /* elements of an array */
     union {
         int64_t integer;
         double real;
@@ -308,6 +309,13 @@ static inline void qvl_record_detail(struct qvl_record *record)
 {
     if (record && record->fault == QVL_RECORD_GOOD && record->field_count > 0)
         record->fields[record->field_count - 1].detail = true;
+}
+
+/* Mark the field added last as resting on a figure that nobody verified. */
+static inline void qvl_record_unverified(struct qvl_record *record)
+{
+    if (record && record->fault == QVL_RECORD_GOOD && record->field_count > 0)
+        record->fields[record->field_count - 1].unverified = true;
 }
 
 /* QVL_NO_MEMORY or QVL_USAGE when a builder call failed. */
