@@ -1,24 +1,11 @@
 #include "bench/flops.h"
 
+#include "bench/flops_per_element.h"
+#include "model/engine.h"
+
 /* Within these no sum of this file reaches 2^128. */
 #define MOST_TOKENS ((int64_t)1 << 31) /* and patches */
 #define MOST_SEQUENCES ((int64_t)1 << 16)
-
-/* FLOPs per element: see the head of flops.h. */
-enum {
-    LAYER_NORM = 7,
-    RMS_NORM = 4,
-    SCORE_SOFTMAX = 5,
-    ROUTER_SOFTMAX = 4,
-    ROUTER_CHOSEN = 2,
-    ROTARY = 3,
-    GELU_TANH = 9,
-    GELU_ERF = 5,
-    QUICK_GELU = 5,
-    SWIGLU = 4,
-    WEIGHTED_SUM = 2,
-    INTERPOLATION = 7
-};
 
 static void add_stage(struct qvl_flops *flops, const char *name, enum qvl_flops_class work, bool vision,
                       qvl_flop_count count, double bytes)
@@ -183,23 +170,36 @@ struct language {
     qvl_flop_count rows;   /* new tokens, all sequences */
     qvl_flop_count pairs;  /* query-key pairs of one head and layer, all sequences */
     qvl_flop_count cached; /* key rows read in one layer, all sequences */
+    qvl_flop_count logits; /* rows that go through the head, all sequences */
     int64_t q, kv;         /* widths of all query heads, of all KV heads */
     int64_t moe_layers, dense_layers;
+    int64_t experts_touched; /* of all MoE layers; 0: not known */
     double size;
 };
+
+static void add_group(struct language *l, const struct qvl_flops_group *group)
+{
+    qvl_flop_count sequences = (qvl_flop_count)group->sequences;
+    qvl_flop_count n = (qvl_flop_count)group->tokens, before = (qvl_flop_count)group->cached;
+    l->rows += sequences * n;
+    l->pairs += sequences * (n * before + n * (n + 1) / 2);
+    l->cached += n ? sequences * (before + n) : 0;
+    l->logits += sequences * (qvl_flop_count)group->logits;
+}
 
 static struct language language_of(const struct qvl_text_config *text,
                                    const struct qvl_flops_workload *workload, double size)
 {
-    qvl_flop_count batch = (qvl_flop_count)workload->batch;
-    qvl_flop_count n = (qvl_flop_count)workload->tokens, before = (qvl_flop_count)workload->cached;
     struct language l = {.text = text,
-                         .rows = batch * n,
-                         .pairs = batch * (n * before + n * (n + 1) / 2),
-                         .cached = batch * (before + n),
                          .q = text->heads * text->head_dim,
                          .kv = text->kv_heads * text->head_dim,
+                         .experts_touched = workload->experts_touched,
                          .size = size};
+    const struct qvl_flops_group alike = {workload->batch, workload->cached, workload->tokens,
+                                          workload->logits};
+    add_group(&l, &alike);
+    for (int64_t i = 0; i < workload->other_count; i++)
+        add_group(&l, &workload->others[i]);
     for (int64_t layer = 0; layer < text->layers; layer++)
         l.moe_layers += text->experts > 0 && text->moe_layer[layer];
     l.dense_layers = text->layers - l.moe_layers;
@@ -221,11 +221,13 @@ static void add_attention_stages(struct qvl_flops *flops, const struct language 
               (double)layers * (rows + cache) * l->size);
 }
 
-/* Experts that `rows` tokens touch on average under uniform routing. */
-static double experts_touched(const struct qvl_text_config *text, double rows)
+/* Experts that the rows touch in all layers: as given, else the average under uniform routing. */
+static double experts_touched(const struct language *l)
 {
-    double experts = (double)text->experts;
-    return experts * (1 - pow(1 - (double)text->experts_per_token / experts, rows));
+    double experts = (double)l->text->experts;
+    double missed = pow(1 - (double)l->text->experts_per_token / experts, (double)l->rows);
+    return l->experts_touched > 0 ? (double)l->experts_touched
+                                  : (double)l->moe_layers * experts * (1 - missed);
 }
 
 static void add_mlp_stages(struct qvl_flops *flops, const struct language *l)
@@ -247,9 +249,8 @@ static void add_mlp_stages(struct qvl_flops *flops, const struct language *l)
                   (double)layers * (experts * hidden + rows * (hidden + experts)) * l->size);
         add_stage(flops, "experts", QVL_FLOPS_MATRIX, false,
                   layers * product(pairs, text->hidden, 3 * text->moe_intermediate),
-                  (double)layers * l->size *
-                      (experts_touched(text, rows) * 3 * hidden * inner +
-                       (double)pairs * (2 * hidden + 3 * inner)));
+                  l->size * (experts_touched(l) * 3 * hidden * inner +
+                             (double)layers * (double)pairs * (2 * hidden + 3 * inner)));
     }
 }
 
@@ -277,24 +278,32 @@ static void add_language_elements(struct qvl_flops *flops, const struct language
 }
 
 static void add_language(struct qvl_flops *flops, const struct qvl_model_config *config,
-                         const struct qvl_flops_workload *workload, double size)
+                         const struct language *l)
 {
-    struct language l = language_of(&config->text, workload, size);
     int64_t hidden = config->text.hidden, vocab = config->text.vocab;
-    qvl_flop_count batch = (qvl_flop_count)workload->batch;
-    qvl_flop_count logits = batch * (qvl_flop_count)workload->logits;
+    double logits = (double)l->logits;
+    add_attention_stages(flops, l);
+    add_mlp_stages(flops, l);
+    add_stage(flops, "head", QVL_FLOPS_MATRIX, false, product(l->logits, hidden, vocab),
+              ((l->logits ? (double)hidden * (double)vocab : 0) + logits * (double)(hidden + vocab)) *
+                  l->size);
+    add_language_elements(flops, l);
+}
+
+/* Embedding rows, and the features that join the first layers. */
+static void add_inputs(struct qvl_flops *flops, const struct qvl_model_config *config,
+                       const struct qvl_flops_workload *workload, const struct language *l)
+{
+    int64_t hidden = config->text.hidden, levels = config->vision.deepstack_count;
     int64_t tokens = qvl_flops_visual_tokens(config, workload->grids, workload->grid_count);
-    qvl_flop_count visual = batch * (qvl_flop_count)tokens;
-    add_stage(flops, "embedding", QVL_FLOPS_ELEMENTS, false, 0, 2 * (double)l.rows * (double)hidden * size);
-    if (config->vision.deepstack_count > 0 && workload->grid_count > 0)
+    if (l->rows > 0)
+        add_stage(flops, "embedding", QVL_FLOPS_ELEMENTS, false, 0,
+                  2 * (double)l->rows * (double)hidden * l->size);
+    qvl_flop_count visual =
+        (qvl_flop_count)workload->batch * (qvl_flop_count)tokens + (qvl_flop_count)workload->visual_tokens;
+    if (levels > 0 && visual > 0)
         add_stage(flops, "deepstack_add", QVL_FLOPS_ELEMENTS, true,
-                  visual * (qvl_flop_count)(hidden * config->vision.deepstack_count), 0);
-    add_attention_stages(flops, &l);
-    add_mlp_stages(flops, &l);
-    add_stage(flops, "head", QVL_FLOPS_MATRIX, false, product(logits, hidden, vocab),
-              ((logits ? (double)hidden * (double)vocab : 0) + (double)logits * (double)(hidden + vocab)) *
-                  size);
-    add_language_elements(flops, &l);
+                  visual * (qvl_flop_count)(hidden * levels), 0);
 }
 
 /* ---- Interface ---- */
@@ -321,20 +330,33 @@ static enum qvl_status check_grids(const struct qvl_model_config *config,
     return QVL_OK;
 }
 
-static enum qvl_status check_workload(const struct qvl_model_config *config,
-                                      const struct qvl_flops_workload *workload, struct qvl_error *error)
+static enum qvl_status check_group(const struct qvl_flops_group *group, struct qvl_error *error)
 {
     const struct {
         const char *name;
         int64_t value, most;
-    } counts[] = {{"batch", workload->batch, MOST_SEQUENCES},
-                  {"cached", workload->cached, MOST_TOKENS},
-                  {"tokens", workload->tokens, MOST_TOKENS},
-                  {"logits", workload->logits, workload->tokens}};
+    } counts[] = {{"batch", group->sequences, MOST_SEQUENCES},
+                  {"cached", group->cached, MOST_TOKENS},
+                  {"tokens", group->tokens, MOST_TOKENS},
+                  {"logits", group->logits, group->tokens}};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         if (counts[i].value < 0 || counts[i].value > counts[i].most)
             return qvl_fail(error, QVL_USAGE, "FLOP count: %s is %lld; it must be 0 to %lld", counts[i].name,
                             (long long)counts[i].value, (long long)counts[i].most);
+    return QVL_OK;
+}
+
+static enum qvl_status check_workload(const struct qvl_model_config *config,
+                                      const struct qvl_flops_workload *workload, struct qvl_error *error)
+{
+    const struct qvl_flops_group alike = {workload->batch, workload->cached, workload->tokens,
+                                          workload->logits};
+    QVL_TRY(check_group(&alike, error));
+    for (int64_t i = 0; i < workload->other_count; i++)
+        QVL_TRY(check_group(&workload->others[i], error));
+    if (workload->visual_tokens < 0 || workload->visual_tokens > MOST_TOKENS)
+        return qvl_fail(error, QVL_USAGE, "FLOP count: visual_tokens is %lld; it must be 0 to %lld",
+                        (long long)workload->visual_tokens, (long long)MOST_TOKENS);
     return check_grids(config, workload, error);
 }
 
@@ -344,10 +366,42 @@ enum qvl_status qvl_flops_count(const struct qvl_model_config *config,
 {
     double size = (double)qvl_dtype_bytes(workload->storage);
     QVL_TRY(check_workload(config, workload, error));
+    struct language language = language_of(&config->text, workload, size);
     flops->count = 0;
     if (workload->grid_count > 0)
         add_vision(flops, config, workload, size);
-    add_language(flops, config, workload, size);
+    add_inputs(flops, config, workload, &language);
+    if (language.rows > 0)
+        add_language(flops, config, &language);
+    return QVL_OK;
+}
+
+void qvl_flops_add(struct qvl_flops *sum, const struct qvl_flops *part)
+{
+    for (int64_t i = 0; i < part->count; i++) {
+        struct qvl_flops_stage *stage = (struct qvl_flops_stage *)qvl_flops_find(sum, part->stages[i].name);
+        if (stage) {
+            stage->flops += part->stages[i].flops;
+            stage->bytes += part->stages[i].bytes;
+        } else {
+            sum->stages[sum->count++] = part->stages[i];
+        }
+    }
+}
+
+enum qvl_status qvl_flops_add_tower(const struct qvl_model_config *config, const struct qvl_grid *grid,
+                                    enum qvl_dtype storage, struct qvl_flops *sum, struct qvl_error *error)
+{
+    int64_t frames = qvl_vision_frames_at_once(grid);
+    for (int64_t t = 0; t < grid->t; t += frames) {
+        const struct qvl_grid piece = {grid->t - t < frames ? grid->t - t : frames, grid->h, grid->w};
+        const struct qvl_flops_workload workload = {
+            .batch = 1, .grids = &piece, .grid_count = 1, .storage = storage};
+        struct qvl_flops pass = {.count = 0};
+        QVL_TRY(check_grids(config, &workload, error));
+        add_vision(&pass, config, &workload, (double)qvl_dtype_bytes(storage));
+        qvl_flops_add(sum, &pass);
+    }
     return QVL_OK;
 }
 

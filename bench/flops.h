@@ -12,7 +12,8 @@
  * - Bytes are the least any implementation must move: each weight once a pass, the inputs and outputs of each
  * matrix product once, each cached key and value row once a pass. Scores stay on chip and elementwise work is
  * fused: no bytes. Of E experts, n tokens with k each touch E (1 - (1 - k/E)^n) on average when routing is
- * uniform. */
+ * uniform; where the choice is known, the touched ones count.
+ * - Position and rotary tables, the scatter of visual rows and sampling are not counted. */
 #ifndef QVL_BENCH_FLOPS_H
 #define QVL_BENCH_FLOPS_H
 
@@ -34,7 +35,7 @@ struct qvl_flops_stage {
     double bytes;
 };
 
-#define QVL_FLOPS_MAX_STAGES (20 + QVL_MAX_DEEPSTACK)
+#define QVL_FLOPS_MAX_STAGES (22 + QVL_MAX_DEEPSTACK)
 
 /* In order of execution; a model lacks the stages it has not (router and experts, or mlp; DeepStack). */
 struct qvl_flops {
@@ -42,7 +43,13 @@ struct qvl_flops {
     int64_t count;
 };
 
-/* One pass over `batch` sequences alike. */
+/* Sequences of a pass that are alike. */
+struct qvl_flops_group {
+    int64_t sequences, cached, tokens, logits; /* each as in the workload below */
+};
+
+/* One pass over `batch` sequences alike, and `others` beside them. A vision tower runs once over all grids;
+ * without any token there is no pass of the language model. */
 struct qvl_flops_workload {
     int64_t batch;
     int64_t cached;               /* tokens already in the KV cache of each sequence */
@@ -50,7 +57,11 @@ struct qvl_flops_workload {
     int64_t logits;               /* rows of each sequence that go through the head */
     const struct qvl_grid *grids; /* pictures and videos of each sequence, encoded in this pass */
     int64_t grid_count;
-    enum qvl_dtype storage; /* of weights, activations and KV cache */
+    enum qvl_dtype storage;               /* of weights, activations and KV cache */
+    const struct qvl_flops_group *others; /* without media */
+    int64_t other_count;
+    int64_t visual_tokens;   /* new tokens, all sequences, whose pictures an earlier pass encoded */
+    int64_t experts_touched; /* experts that the tokens chose, summed over the layers; 0: not known */
 };
 
 /* QVL_USAGE: a count below zero or above 2^40, more logits than tokens, a grid that is no multiple of the
@@ -58,6 +69,15 @@ struct qvl_flops_workload {
 QVL_MUST_USE enum qvl_status qvl_flops_count(const struct qvl_model_config *config,
                                              const struct qvl_flops_workload *workload,
                                              struct qvl_flops *flops, struct qvl_error *error);
+
+/* Add the stages of a pass to a sum of passes; a sum starts zeroed. */
+void qvl_flops_add(struct qvl_flops *sum, const struct qvl_flops *part);
+
+/* Add what the engine does to encode one picture or video: a pass of tower and mergers for every
+ * qvl_vision_frames_at_once frames (model/engine.h). */
+QVL_MUST_USE enum qvl_status qvl_flops_add_tower(const struct qvl_model_config *config,
+                                                 const struct qvl_grid *grid, enum qvl_dtype storage,
+                                                 struct qvl_flops *sum, struct qvl_error *error);
 
 /* The stage of that name, or NULL when the model has none. */
 const struct qvl_flops_stage *qvl_flops_find(const struct qvl_flops *flops, const char *name);

@@ -11,6 +11,13 @@
  * long video needs no more scratch memory than this. */
 #define QVL_PATCHES_AT_ONCE 8192
 
+/* Frames of a video that go through the tower together. */
+static inline int64_t qvl_vision_frames_at_once(const struct qvl_grid *grid)
+{
+    const int64_t frame = grid->h * grid->w;
+    return frame < QVL_PATCHES_AT_ONCE ? QVL_PATCHES_AT_ONCE / frame : 1;
+}
+
 struct qvl_model {
     struct qvl_backend *backend; /* borrowed */
     struct qvl_model_options options;

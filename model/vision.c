@@ -267,7 +267,7 @@ enum qvl_status qvl_vision_encode(struct qvl_sequence *sequence, const struct qv
     const int64_t group = vision->merge * vision->merge;
     const int64_t frame_rows = visual->grid.h * visual->grid.w;
     const int64_t width = vision->channels * vision->temporal_patch * vision->patch * vision->patch;
-    const int64_t frames_at_once = frame_rows < QVL_PATCHES_AT_ONCE ? QVL_PATCHES_AT_ONCE / frame_rows : 1;
+    const int64_t frames_at_once = qvl_vision_frames_at_once(&visual->grid);
     int64_t *starts = malloc(sizeof(int64_t) * (size_t)(frames_at_once + 1));
     enum qvl_status status = QVL_OK;
     if (!starts)
