@@ -20,6 +20,7 @@ static const struct qvl_verb verbs[] = {
     {"tokenize", "ids of a text, of lines or of a chat, and the rendered prompt", qvl_verb_tokenize},
     {"preprocess", "sizes, grids, frames, timestamps and patch rows of media", qvl_verb_preprocess},
     {"checkpoint", "write a small random checkpoint to try things on", qvl_verb_checkpoint},
+    {"compare", "two or more reports: what regressed, improved or stayed the same", qvl_verb_compare},
     {"validate", "check a report against its schema and its own hashes", qvl_verb_validate},
     {"list", "backends, ops, models, checkpoint presets, mutants and hardware", qvl_verb_list},
     {"env", "the environment record of this machine", qvl_verb_env},

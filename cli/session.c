@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/random.h"
+#include "base/sha256.h"
 #include "cli/numbers.h"
 #include "datasets/media.h"
 #include "ref/pixels.h"
@@ -327,13 +328,48 @@ void qvl_session_close(struct qvl_session *session)
     memset(session, 0, sizeof *session);
 }
 
+/* The model's identity, whatever folder it lies in: a digest of config.json. */
+static void describe_config(const char *folder, struct qvl_record *record)
+{
+    char *path = NULL;
+    char hex[QVL_SHA256_HEX_BYTES];
+    struct qvl_error error;
+    if (qvl_path_join(folder, "config.json", &path, &error) == QVL_OK &&
+        qvl_sha256_file(path, hex, &error) == QVL_OK) {
+        qvl_record_text(record, "config_sha256", hex, QVL_FROM_SETTING);
+        qvl_record_detail(record);
+    }
+    free(path);
+}
+
+/* What a backend is asked for and promises. */
+static void describe_conditions(const struct qvl_session *session, struct qvl_record *record)
+{
+    char math[64];
+    const struct qvl_math *promised = &session->backend.backend->math;
+    snprintf(math, sizeof math, "%s sums%s%s", qvl_dtype_name(promised->accumulate),
+             promised->tf32 ? ", tf32" : "", promised->rounds_attention_scores ? ", rounded scores" : "");
+    qvl_record_text(record, "math", math, QVL_FROM_SETTING);
+    qvl_record_detail(record);
+    if (session->options->threads > 0)
+        qvl_record_int(record, "threads", session->options->threads, NULL, QVL_FROM_SETTING);
+    else
+        qvl_record_text(record, "threads", "all", QVL_FROM_SETTING);
+    qvl_record_detail(record);
+    qvl_record_int(record, "chunk", session->options->chunk ? session->options->chunk : QVL_DEFAULT_CHUNK,
+                   "token", QVL_FROM_SETTING);
+    qvl_record_detail(record);
+}
+
 void qvl_session_describe(const struct qvl_session *session, struct qvl_record *record)
 {
     qvl_record_text(record, "weights", session->options->weights, QVL_FROM_SETTING);
+    describe_config(session->options->weights, record);
     if (session->backend.backend) {
         qvl_record_text(record, "backend", session->backend.backend->name, QVL_FROM_SETTING);
         qvl_record_text(record, "backend_description", session->backend.backend->description,
                         QVL_FROM_MEASURED);
+        describe_conditions(session, record);
     }
     if (session->model) {
         qvl_record_text(record, "dtype", qvl_dtype_name(session->storage), QVL_FROM_SETTING);

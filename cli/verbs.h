@@ -16,6 +16,7 @@ struct qvl_verb {
 };
 
 qvl_verb_fn qvl_verb_checkpoint;
+qvl_verb_fn qvl_verb_compare;
 qvl_verb_fn qvl_verb_env;
 qvl_verb_fn qvl_verb_flops;
 qvl_verb_fn qvl_verb_generate;
