@@ -168,6 +168,42 @@ static enum qvl_status write_all(const struct qvl_verify_options *options, const
     return qvl_output_has_tables(output) ? qvl_verify_print_repros(report, error) : QVL_OK;
 }
 
+/* What two reports must share to be compared. Places of files are no part of it; how many processes share the
+ * work is not, either. */
+static enum qvl_status describe_workload(const struct qvl_verify_options *options, struct qvl_report *report,
+                                         struct qvl_error *error)
+{
+    const struct qvl_session_options *session = &options->session;
+    struct qvl_record *workload = qvl_record_create("workload", "verify", QVL_CASE_NONE);
+    report->workload = workload;
+    const struct {
+        const char *name, *value;
+    } texts[] = {{"backend", session->backend},
+                 {"of", options->invariance ? "invariance"
+                        : session->weights  ? "stages"
+                                            : "ops"},
+                 {"weights", session->weights},
+                 {"dtype", session->has_dtype ? qvl_dtype_name(session->dtype) : NULL},
+                 {"op", options->op},
+                 {"case", options->text},
+                 {"prompt", session->text},
+                 {"messages", session->messages}};
+    const struct {
+        const char *name;
+        int64_t value;
+    } counts[] = {{"threads", session->threads},
+                  {"seed", options->has_seed ? options->seed : 0},
+                  {"draws", options->draws},
+                  {"tokens", options->tokens}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i].value)
+            qvl_record_text(workload, texts[i].name, texts[i].value, QVL_FROM_SETTING);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (counts[i].value)
+            qvl_record_int(workload, counts[i].name, counts[i].value, NULL, QVL_FROM_SETTING);
+    return qvl_record_check(workload, error);
+}
+
 enum qvl_status qvl_verb_verify(int argc, char **argv, struct qvl_error *error)
 {
     struct qvl_verify_options options = {.draws = 4, .jobs = -1, .timeout = 30};
@@ -181,10 +217,11 @@ enum qvl_status qvl_verb_verify(int argc, char **argv, struct qvl_error *error)
         return qvl_verify_plain_run(&options, error);
     report.fail_on = options.fail_on;
     QVL_TRY(qvl_checker_check(error));
-    enum qvl_status status =
-        options.invariance        ? qvl_verb_verify_invariance(&options, argc, argv, &report, error)
-        : options.session.weights ? qvl_verb_verify_stages(&options, &report, error)
-                                  : qvl_verb_verify_ops(&options, &report, &interrupted, error);
+    enum qvl_status status = describe_workload(&options, &report, error);
+    if (status == QVL_OK)
+        status = options.invariance        ? qvl_verb_verify_invariance(&options, argc, argv, &report, error)
+                 : options.session.weights ? qvl_verb_verify_stages(&options, &report, error)
+                                           : qvl_verb_verify_ops(&options, &report, &interrupted, error);
     if (status == QVL_OK && !options.list) {
         status = write_all(&options, &output, &report, error);
         if (status == QVL_OK)

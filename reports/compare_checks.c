@@ -2,9 +2,9 @@
 
 #include <math.h>
 
-/* A margin (error / tolerance) that grew by this factor, and by more than the step, is worth a line. */
+/* Growth by this factor and by more than the step is worth a line. */
 #define CLOSER_FACTOR 1.1
-#define CLOSER_STEP 0.01
+#define CLOSER_STEP 0.05
 
 enum verdict { REGRESSED, FIXED, FAILING, VANISHED, CLOSER, ADDED, INVALID, SAME };
 
@@ -43,7 +43,8 @@ static double largest(const struct qvl_record *const *records, int64_t runs, con
     return value;
 }
 
-static enum verdict judge(enum qvl_case_status base, enum qvl_case_status other, const double margins[2])
+/* `shares` are those of the tolerance that were used. */
+static enum verdict judge(enum qvl_case_status base, enum qvl_case_status other, const double shares[2])
 {
     if (fails(other))
         return fails(base) ? FAILING : REGRESSED;
@@ -53,7 +54,7 @@ static enum verdict judge(enum qvl_case_status base, enum qvl_case_status other,
         return FIXED;
     if (other != QVL_CASE_PASSED && base == QVL_CASE_PASSED)
         return VANISHED;
-    return margins[1] > CLOSER_FACTOR * margins[0] && margins[1] > margins[0] + CLOSER_STEP ? CLOSER : SAME;
+    return shares[1] > CLOSER_FACTOR * shares[0] && shares[1] > shares[0] + CLOSER_STEP ? CLOSER : SAME;
 }
 
 static void count(struct qvl_check_counts *counts, enum verdict verdict)
@@ -110,7 +111,9 @@ enum qvl_status qvl_checks_add(const struct qvl_record *const *base, const struc
     const enum qvl_case_status statuses[2] = {status_of(base, runs), status_of(other, runs)};
     const double margins[2] = {largest(base, runs, "margin"), largest(other, runs, "margin")};
     const double drifts[2] = {largest(base, runs, "drift"), largest(other, runs, "drift")};
-    const enum verdict verdict = judge(statuses[0], statuses[1], margins);
+    /* The drift leaves the last rounding out of the margin; where it is stated, it tells more. */
+    const bool drifts_known = !isnan(drifts[0]) && !isnan(drifts[1]);
+    const enum verdict verdict = judge(statuses[0], statuses[1], drifts_known ? drifts : margins);
     const char *message = text_of(other, runs, "message");
     const char *repro = text_of(other, runs, "repro");
     if (!message)
