@@ -146,7 +146,8 @@ static const struct argp parser = {
            "margin. Refuses what cannot be compared (another workload, model, type, machine, ...) and says "
            "why. Exit code 1: something regressed or vanished; 5: not comparable.\v"
            "Two single runs cannot see what differs from run to run. To compare two builds well, let them "
-           "take turns:\n\n"
+           "take turns.\n\n"
+           "Example: is the new build slower?\n\n"
            "  qvl-audit compare --interleave 20 \\\n"
            "      --base 'old/qvl-audit latency --weights ./small --context 64' \\\n"
            "      --other 'new/qvl-audit latency --weights ./small --context 64'"};
