@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "base/sha256.h"
+#include "bench/counting.h"
 #include "cli/numbers.h"
 #include "datasets/media.h"
 #include "ref/pixels.h"
@@ -311,8 +312,10 @@ enum qvl_status qvl_session_open_model(struct qvl_session *session, struct qvl_e
             options->processor.profile == QVL_PROFILE_HF5 ? QVL_POS_ROUND_ONCE : QVL_POS_ROUND_EACH,
         .angles = options->angles};
     QVL_TRY(qvl_backend_open_named(options->backend, &backend_options, &session->backend, error));
-    QVL_TRY(
-        qvl_model_load(options->weights, session->backend.backend, &model_options, &session->model, error));
+    if (options->counted)
+        QVL_TRY(qvl_counting_open(session->backend.backend, &session->counting, error));
+    QVL_TRY(qvl_model_load(options->weights, options->counted ? session->counting : session->backend.backend,
+                           &model_options, &session->model, error));
     session->load_seconds = qvl_session_clock() - start;
     return QVL_OK;
 }
@@ -320,6 +323,8 @@ enum qvl_status qvl_session_open_model(struct qvl_session *session, struct qvl_e
 void qvl_session_close(struct qvl_session *session)
 {
     qvl_model_destroy(session->model);
+    if (session->counting)
+        session->counting->close(session->counting);
     qvl_backend_close_named(&session->backend);
     qvl_processor_destroy(session->processor);
     qvl_tokenizer_destroy(session->tokenizer);

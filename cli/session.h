@@ -21,6 +21,7 @@ struct qvl_session_options {
     int64_t chunk;        /* 0: QVL_DEFAULT_CHUNK */
     enum qvl_angle_precision angles;
     bool weights_optional; /* set by a verb that can do without */
+    bool counted;          /* set by a verb that counts what the model calls (bench/counting.h) */
     /* The prompt. */
     const char *messages, *tools; /* files */
     const char *text;             /* in place of a message file, with the media below */
@@ -36,6 +37,7 @@ struct qvl_session_options {
 struct qvl_session {
     const struct qvl_session_options *options; /* borrowed */
     struct qvl_opened_backend backend;
+    struct qvl_backend *counting; /* around it when options->counted, else NULL */
     struct qvl_model *model;
     enum qvl_dtype storage;
     struct qvl_tokenizer *tokenizer;
