@@ -5,13 +5,10 @@
 static enum qvl_status describe(const struct qvl_session *session, int64_t decode, struct qvl_report *report,
                                 struct qvl_error *error)
 {
-    const struct qvl_session_options *options = session->options;
     struct qvl_record *record = qvl_record_create("workload", "flops counted", QVL_CASE_NONE);
     report->workload = record;
     qvl_session_describe(session, record);
-    qvl_record_int(record, "prompt", session->prompt.count, "token", QVL_FROM_MEASURED);
-    qvl_record_int(record, "chunk", options->chunk > 0 ? options->chunk : QVL_DEFAULT_CHUNK, "token",
-                   QVL_FROM_SETTING);
+    qvl_record_int(record, "prompt_tokens", session->prompt.count, "token", QVL_FROM_MEASURED);
     qvl_record_int(record, "decode", decode, "token", QVL_FROM_SETTING);
     for (int64_t i = 0; i < session->prompt.visual_count; i++) {
         char name[32];
