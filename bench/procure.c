@@ -116,6 +116,7 @@ static struct qvl_record *memory_record(const struct offer *offer)
             qvl_record_unverified(record);
     } else
         qvl_record_missing(record, "capacity", "the memory of the machine is not stated");
+    qvl_record_detail(record);
     for (int64_t i = 0; i < request->context_count; i++) {
         const struct qvl_memory_load at = load_of(offer, request->contexts[i]);
         char label[24], name[48];

@@ -8,7 +8,7 @@
 #include "cli/backends.h"
 #include "reports/environment.h"
 
-enum { OPTION_JSON = 0x1000, OPTION_JSONL, OPTION_CSV, OPTION_JUNIT, OPTION_MARKDOWN };
+enum { OPTION_JSON = 0x1000, OPTION_JSONL, OPTION_CSV, OPTION_JUNIT, OPTION_MARKDOWN, OPTION_HTML };
 
 static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "Results (FILE left out or \"-\": standard output, in place of the table):", 100},
@@ -17,6 +17,7 @@ static const struct argp_option options[] = {
     {"csv", OPTION_CSV, "FILE", 0, "one record a row", 100},
     {"junit", OPTION_JUNIT, "FILE", 0, "the checks, for CI", 100},
     {"markdown", OPTION_MARKDOWN, "FILE", 0, "the tables as Markdown", 100},
+    {"html", OPTION_HTML, "FILE", 0, "a page with plots and tables, complete in itself", 100},
     {0},
 };
 
@@ -28,6 +29,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case OPTION_JSONL: output->files[QVL_REPORT_JSONL] = argument; return 0;
     case OPTION_CSV: output->files[QVL_REPORT_CSV] = argument; return 0;
     case OPTION_JUNIT: output->files[QVL_REPORT_JUNIT] = argument; return 0;
+    case OPTION_HTML: output->files[QVL_REPORT_HTML] = argument; return 0;
     case OPTION_MARKDOWN: output->files[QVL_REPORT_MARKDOWN] = argument; return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -181,7 +183,7 @@ enum qvl_status qvl_output_write_chosen(const struct qvl_output *output, struct 
                                         qvl_output_choice *show, struct qvl_error *error)
 {
     bool printed = false;
-    if (output->files[QVL_REPORT_JSON])
+    if (output->files[QVL_REPORT_JSON] || output->files[QVL_REPORT_HTML])
         QVL_TRY(qvl_output_stamp(output, report, error));
     for (int form = 0; form < QVL_REPORT_FORM_COUNT; form++) {
         const char *file = output->files[form];

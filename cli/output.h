@@ -1,4 +1,4 @@
-/* The output options every verb shares: --json, --jsonl, --csv, --junit, --markdown. */
+/* The output options every verb shares: --json, --jsonl, --csv, --junit, --markdown, --html. */
 #ifndef QVL_CLI_OUTPUT_H
 #define QVL_CLI_OUTPUT_H
 
@@ -30,9 +30,9 @@ bool qvl_output_has_tables(const struct qvl_output *output);
 QVL_MUST_USE enum qvl_status qvl_output_stamp(const struct qvl_output *output, struct qvl_report *report,
                                               struct qvl_error *error);
 
-/* Stamp the report if report.json is wanted, write the files, then print to stdout what goes there: the forms
- * that name no file, or else the tables. Nothing is printed when a file could not be written. The status of a
- * good write is QVL_OK whatever the report says. */
+/* Stamp the report if report.json or a page is wanted, write the files, then print to stdout what goes there:
+ * the forms that name no file, or else the tables. Nothing is printed when a file could not be written. The
+ * status of a good write is QVL_OK whatever the report says. */
 QVL_MUST_USE enum qvl_status qvl_output_write(const struct qvl_output *output, struct qvl_report *report,
                                               struct qvl_error *error);
 

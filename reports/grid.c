@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reports/markup.h"
+
 enum qvl_status qvl_grid_create(int64_t rows, int64_t columns, struct qvl_grid *grid, struct qvl_error *error)
 {
     *grid = (struct qvl_grid){.rows = rows, .columns = columns};
@@ -204,4 +206,21 @@ void qvl_grid_markdown(const struct qvl_grid *grid, struct qvl_text *out)
             qvl_text_print(out, "%s", grid->right[c] ? " ---: |" : " --- |");
         qvl_text_add(out, "\n", 1);
     }
+}
+
+void qvl_grid_html(const struct qvl_grid *grid, struct qvl_text *out)
+{
+    qvl_text_print(out, "<div class=\"scroll tall\" tabindex=\"0\"><table>\n");
+    for (int64_t row = 0; row < grid->rows; row++) {
+        qvl_text_print(out, row == 0 ? "<thead><tr>" : row == 1 ? "<tbody><tr>" : "<tr>");
+        for (int64_t column = 0; column < grid->columns; column++) {
+            const bool heads = row == 0 || column == 0;
+            qvl_text_print(out, heads ? "<th%s>" : "<td%s>",
+                           column > 0 && grid->right[column] ? " class=\"n\"" : "");
+            qvl_markup_text(out, cell_at(grid, row, column));
+            qvl_text_print(out, heads ? "</th>" : "</td>");
+        }
+        qvl_text_print(out, row == 0 ? "</tr></thead>\n" : "</tr>\n");
+    }
+    qvl_text_print(out, "%s</table></div>\n", grid->rows > 1 ? "</tbody>" : "");
 }

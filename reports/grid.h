@@ -26,4 +26,7 @@ void qvl_grid_plain(const struct qvl_grid *grid, struct qvl_text *out);
 /* A Markdown table (GitHub flavour); bars and line breaks in cells are escaped. */
 void qvl_grid_markdown(const struct qvl_grid *grid, struct qvl_text *out);
 
+/* A table that scrolls in both directions inside the page, its heading and first column staying in view. */
+void qvl_grid_html(const struct qvl_grid *grid, struct qvl_text *out);
+
 #endif

@@ -4,12 +4,16 @@
 
 #include "reports/columns.h"
 #include "reports/grid.h"
+#include "reports/markup.h"
 #include "reports/values.h"
 
 /* A kind is printed with a field a row when it has at most this many records and more than that many fields.
  */
 #define UPRIGHT_RECORDS 4
 #define UPRIGHT_FIELDS 8
+
+/* How a table is written. */
+enum form { PLAIN, MARKDOWN, HTML };
 
 struct kind_table {
     const char *kind;
@@ -175,9 +179,10 @@ static enum qvl_status upright_grid(const struct kind_table *table, struct qvl_g
     return QVL_OK;
 }
 
-/* The reasons of values that were not done, each said once, `bullet` in front. */
-static void put_reasons(const struct kind_table *table, const char *bullet, struct qvl_text *out)
+/* The reasons of values that were not done, each said once. */
+static void put_reasons(const struct kind_table *table, enum form form, struct qvl_text *out)
 {
+    static const char *const bullets[] = {"", "\n- ", "<p class=\"reason\">"};
     for (int64_t r = 0; r < table->count; r++) {
         for (int64_t f = 0; f < table->records[r]->field_count; f++) {
             const struct qvl_field *field = &table->records[r]->fields[f];
@@ -191,16 +196,32 @@ static void put_reasons(const struct kind_table *table, const char *bullet, stru
             }
             if (said)
                 continue;
-            qvl_text_print(out, "%snot done: ", bullet);
+            qvl_text_print(out, "%snot done: ", bullets[form]);
             put_name(field->name, out);
             qvl_text_print(out, ": ");
-            qvl_text_clean(out, field->value.text, true);
-            qvl_text_print(out, "\n");
+            if (form == HTML)
+                qvl_markup_text(out, field->value.text);
+            else
+                qvl_text_clean(out, field->value.text, true);
+            qvl_text_print(out, form == HTML ? "</p>\n" : "\n");
         }
     }
 }
 
-static enum qvl_status put_kind(const struct kind_table *table, bool markdown, struct qvl_text *out,
+static void put_heading(const struct kind_table *table, enum form form, struct qvl_text *out)
+{
+    if (form == HTML) {
+        qvl_text_print(out, "<section><h3 id=\"table-");
+        qvl_markup_text(out, table->kind);
+        qvl_text_print(out, "\">");
+        qvl_markup_text(out, table->kind);
+        qvl_text_print(out, " <small>%s</small></h3>\n", provenance_remark(table));
+    } else
+        qvl_text_print(out, "%s%s%s%s", form == MARKDOWN ? "## " : "", table->kind, provenance_remark(table),
+                       form == MARKDOWN ? "\n\n" : "\n");
+}
+
+static enum qvl_status put_kind(const struct kind_table *table, enum form form, struct qvl_text *out,
                                 struct qvl_error *error)
 {
     bool upright = table->count <= UPRIGHT_RECORDS && table->columns.count > UPRIGHT_FIELDS;
@@ -210,14 +231,15 @@ static enum qvl_status put_kind(const struct kind_table *table, bool markdown, s
                     : qvl_grid_create(table->count + 1, fields, &grid, error));
     enum qvl_status status = upright ? upright_grid(table, &grid, error) : flat_grid(table, &grid, error);
     if (status == QVL_OK) {
-        qvl_text_print(out, "%s%s%s%s", markdown ? "## " : "", table->kind, provenance_remark(table),
-                       markdown ? "\n\n" : "\n");
-        if (markdown)
+        put_heading(table, form, out);
+        if (form == MARKDOWN)
             qvl_grid_markdown(&grid, out);
+        else if (form == HTML)
+            qvl_grid_html(&grid, out);
         else
             qvl_grid_plain(&grid, out);
-        put_reasons(table, markdown ? "\n- " : "", out);
-        qvl_text_print(out, "\n");
+        put_reasons(table, form, out);
+        qvl_text_print(out, "%s\n", form == HTML ? "</section>" : "");
     }
     qvl_grid_free(&grid);
     return status;
@@ -259,18 +281,31 @@ static void put_tail(const struct qvl_report *report, bool markdown, struct qvl_
         qvl_text_print(out, "\n");
 }
 
-enum qvl_status qvl_tables_write(const struct qvl_report *report, bool markdown, struct qvl_text *out,
-                                 struct qvl_error *error)
+static enum qvl_status put_tables(const struct qvl_report *report, enum form form, struct qvl_text *out,
+                                  struct qvl_error *error)
 {
     for (int64_t i = 0; i < report->record_count; i++) {
         struct kind_table table;
         if (seen_before(report, i))
             continue;
         QVL_TRY(kind_table_make(report, report->records[i]->kind, &table, error));
-        enum qvl_status status = put_kind(&table, markdown, out, error);
+        enum qvl_status status = put_kind(&table, form, out, error);
         kind_table_free(&table);
         QVL_TRY(status);
     }
+    return QVL_OK;
+}
+
+enum qvl_status qvl_tables_write(const struct qvl_report *report, bool markdown, struct qvl_text *out,
+                                 struct qvl_error *error)
+{
+    QVL_TRY(put_tables(report, markdown ? MARKDOWN : PLAIN, out, error));
     put_tail(report, markdown, out);
     return QVL_OK;
+}
+
+enum qvl_status qvl_tables_html(const struct qvl_report *report, struct qvl_text *out,
+                                struct qvl_error *error)
+{
+    return put_tables(report, HTML, out, error);
 }

@@ -10,4 +10,8 @@
 QVL_MUST_USE enum qvl_status qvl_tables_write(const struct qvl_report *report, bool markdown,
                                               struct qvl_text *out, struct qvl_error *error);
 
+/* The tables alone as HTML, each in a section with a heading; long ones scroll. */
+QVL_MUST_USE enum qvl_status qvl_tables_html(const struct qvl_report *report, struct qvl_text *out,
+                                             struct qvl_error *error);
+
 #endif

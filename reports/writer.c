@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "reports/csv.h"
+#include "reports/html.h"
 #include "reports/junit.h"
 #include "reports/report_json.h"
 #include "reports/tables.h"
@@ -15,6 +16,7 @@ enum qvl_status qvl_report_text(const struct qvl_report *report, enum qvl_report
     case QVL_REPORT_JSON: return qvl_report_json(report, text, size, error);
     case QVL_REPORT_JSONL: status = qvl_report_json_lines(report, &out, error); break;
     case QVL_REPORT_CSV: status = qvl_csv_write(report, &out, error); break;
+    case QVL_REPORT_HTML: status = qvl_html_write(report, &out, error); break;
     case QVL_REPORT_JUNIT: qvl_junit_write(report, &out); break;
     default: status = qvl_tables_write(report, form == QVL_REPORT_MARKDOWN, &out, error);
     }

@@ -12,6 +12,7 @@ enum qvl_report_form {
     QVL_REPORT_CSV,      /* RFC 4180, one row a record, one column a field */
     QVL_REPORT_JUNIT,    /* the records that are checks */
     QVL_REPORT_MARKDOWN, /* the tables as Markdown */
+    QVL_REPORT_HTML,     /* a page with plots and tables that needs nothing else */
     QVL_REPORT_TABLE,    /* the tables for a terminal */
     QVL_REPORT_FORM_COUNT
 };
