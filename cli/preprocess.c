@@ -7,6 +7,7 @@
 #include "cli/preprocess_forms.h"
 #include "cli/progress.h"
 #include "cli/session.h"
+#include "cli/tokens.h"
 #include "cli/verbs.h"
 #include "cli/visual_tensors.h"
 #include "datasets/media.h"
@@ -20,6 +21,8 @@ struct preprocess_options {
     const char *sizes, *out, *png;
     enum kind kind;
     struct qvl_media_item limits;
+    bool count_tokens; /* --tokens */
+    struct qvl_tokens_options tokens;
 };
 
 enum {
@@ -31,7 +34,14 @@ enum {
     OPTION_MAX_PIXELS,
     OPTION_TOTAL_PIXELS,
     OPTION_FPS,
-    OPTION_FRAMES
+    OPTION_FRAMES,
+    OPTION_TOKENS,
+    OPTION_SIZE,
+    OPTION_DURATION,
+    OPTION_SOURCE_FPS,
+    OPTION_BUDGET,
+    OPTION_FIT,
+    OPTION_RESERVE
 };
 
 static const struct argp_option options_table[] = {
@@ -59,6 +69,22 @@ static const struct argp_option options_table[] = {
      "2.NAME.png "
      "for the second file when two share a name",
      5},
+    {NULL, 0, NULL, 0, "Tokens against resolution and duration, without media:", 6},
+    {"tokens", OPTION_TOKENS, NULL, 0,
+     "Tables of tokens, time stamps and position ids for sizes and durations (or those of --sizes), with the "
+     "released settings unless --weights is given",
+     6},
+    {"size", OPTION_SIZE, "HxW,...", 0, "Default 360x640,720x1280,1080x1920,2160x3840", 6},
+    {"duration", OPTION_DURATION, "T,...", 0, "Videos of 10s, 30m or 2h (default 10s,1m,10m,30m,2h)", 6},
+    {"source-fps", OPTION_SOURCE_FPS, "F", 0, "Frame rate of those videos (default 30)", 6},
+    {"budget", OPTION_BUDGET, "NAME,...", 0,
+     "Limits as in hf4 (default: as --processor), hf5, qvu, report (the technical report's evaluations) or "
+     "script (the "
+     "repository's)",
+     6},
+    {"fit", OPTION_FIT, "N,...", 0,
+     "The largest frames with which every frame at --fps (default 1) fits contexts of N tokens", 6},
+    {"reserve", OPTION_RESERVE, "N", 0, "Tokens of such a context that stay for text (default 256)", 6},
     {0}};
 
 static int64_t pixels_argument(struct argp_state *state, const char *name, const char *text)
@@ -69,12 +95,12 @@ static int64_t pixels_argument(struct argp_state *state, const char *name, const
     return value;
 }
 
-static double rate_argument(struct argp_state *state, const char *text)
+static double rate_argument(struct argp_state *state, const char *name, const char *text)
 {
     char *end;
     const double value = strtod(text, &end);
     if (end == text || *end || !(value > 0 && value <= 1e6))
-        argp_error(state, "--fps is a number above zero, not %s", text);
+        argp_error(state, "--%s is a number above zero, not %s", name, text);
     return value;
 }
 
@@ -85,14 +111,59 @@ static enum kind kind_argument(struct argp_state *state, const char *text)
     return strcmp(text, "video") == 0 ? KIND_VIDEO : KIND_IMAGE;
 }
 
+static error_t parse_tokens_option(int key, char *argument, struct argp_state *state)
+{
+    struct preprocess_options *options = state->input;
+    struct qvl_tokens_options *tokens = &options->tokens;
+    bool good = true;
+    switch (key) {
+    case OPTION_TOKENS: options->count_tokens = true; return 0;
+    case OPTION_SIZE: good = qvl_tokens_sizes(argument, tokens); break;
+    case OPTION_DURATION: good = qvl_tokens_durations(argument, tokens); break;
+    case OPTION_SOURCE_FPS: tokens->source_fps = rate_argument(state, "source-fps", argument); break;
+    case OPTION_BUDGET: good = qvl_tokens_budgets(argument, tokens); break;
+    case OPTION_FIT:
+        good = qvl_number_counts(argument, tokens->contexts, QVL_TOKENS_MAX_LIST, &tokens->context_count);
+        for (int64_t i = 0; good && i < tokens->context_count; i++)
+            good = tokens->contexts[i] > 0 && tokens->contexts[i] <= (int64_t)1 << 31;
+        break;
+    case OPTION_RESERVE: good = qvl_number_count(argument, &tokens->reserve); break;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+    if (!good)
+        argp_error(state,
+                   "\"%s\" is no such list: --size 1080x1920,720x1280 --duration 10s,30m,2h --budget "
+                   "hf4,hf5,qvu,report,script --fit 256K,1M --reserve 256",
+                   argument);
+    return 0;
+}
+
+static void check_tokens(const struct preprocess_options *options, struct argp_state *state)
+{
+    if (options->file_count || options->out || options->png || options->kind != KIND_BY_CONTENT)
+        argp_error(state,
+                   "--tokens takes no files and writes no pixels; give --size and --duration, or --sizes "
+                   "FILE.csv");
+    for (int64_t i = 0; i < options->tokens.context_count; i++)
+        if (options->tokens.contexts[i] <= options->tokens.reserve)
+            argp_error(state, "--fit: a context of %lld tokens has no room beside the reserve of %lld",
+                       (long long)options->tokens.contexts[i], (long long)options->tokens.reserve);
+}
+
 static void check_options(const struct preprocess_options *options, struct argp_state *state)
 {
+    if (options->limits.fps > 0 && options->limits.num_frames > 0)
+        argp_error(state, "--fps and --num-frames exclude each other");
+    if (options->count_tokens) {
+        check_tokens(options, state);
+        return;
+    }
+    if (!options->session.weights)
+        argp_error(state, "--weights DIR is needed");
     if (!options->sizes == !options->file_count)
         argp_error(state, "give either files or --sizes FILE.csv");
     if (options->sizes && (options->out || options->png || options->kind != KIND_BY_CONTENT))
         argp_error(state, "--out, --png and --kind need files; --sizes has no pixels");
-    if (options->limits.fps > 0 && options->limits.num_frames > 0)
-        argp_error(state, "--fps and --num-frames exclude each other");
 }
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
@@ -111,10 +182,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case OPTION_TOTAL_PIXELS:
         limits->total_pixels = pixels_argument(state, "total-pixels", argument);
         return 0;
-    case OPTION_FPS: limits->fps = rate_argument(state, argument); return 0;
+    case OPTION_FPS: limits->fps = rate_argument(state, "fps", argument); return 0;
     case OPTION_FRAMES: limits->num_frames = pixels_argument(state, "num-frames", argument); return 0;
     case ARGP_KEY_END: check_options(options, state); return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default: return parse_tokens_option(key, argument, state);
     }
 }
 
@@ -124,7 +195,7 @@ static const struct argp parser = {
     .options = options_table,
     .parser = parse_option,
     .children = children,
-    .args_doc = "FILE...\n--sizes FILE.csv",
+    .args_doc = "FILE...\n--sizes FILE.csv\n--tokens",
     .doc = "Show what the model gets of images and videos: one JSON line each, with size and resized size "
            "[height,width], grid [t,h,w] in patches, tokens, selected frames, time stamps in seconds, and "
            "whether the pixels are exactly the original's. With an output option, records take the place of "
@@ -277,6 +348,24 @@ static enum qvl_status run_sizes(const struct preprocess_options *options,
     return status;
 }
 
+static enum qvl_status run_tokens(struct preprocess_options *options, const struct qvl_output *output,
+                                  struct qvl_error *error)
+{
+    struct qvl_tokens_options *tokens = &options->tokens;
+    struct qvl_media_size *sizes = NULL;
+    struct qvl_report report = {0};
+    qvl_tokens_defaults(tokens, options->session.processor.profile);
+    if (options->sizes)
+        QVL_TRY(qvl_media_sizes_read(options->sizes, &sizes, &tokens->listed_count, error));
+    tokens->listed = sizes;
+    enum qvl_status status = qvl_tokens_report(tokens, &options->session, &options->limits, &report, error);
+    if (status == QVL_OK)
+        status = qvl_output_write(output, &report, error);
+    qvl_report_clear(&report);
+    free(sizes);
+    return status;
+}
+
 static enum qvl_status run(struct preprocess_options *options, const struct qvl_output *output,
                            struct qvl_error *error)
 {
@@ -301,15 +390,17 @@ static enum qvl_status run(struct preprocess_options *options, const struct qvl_
 enum qvl_status qvl_verb_preprocess(int argc, char **argv, struct qvl_error *error)
 {
     struct preprocess_options options = {
-        .limits = {.min_pixels = -1, .max_pixels = -1, .total_pixels = -1, .num_frames = -1, .fps = -1}};
+        .limits = {.min_pixels = -1, .max_pixels = -1, .total_pixels = -1, .num_frames = -1, .fps = -1},
+        .tokens = {.reserve = 256, .source_fps = 30}};
     struct qvl_output output = {0};
     qvl_session_defaults(&options.session);
+    options.session.weights_optional = true; /* check_options knows when it is */
     options.files = malloc(sizeof *options.files * (size_t)(argc + 1));
     if (!options.files)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for %d file names", argc);
     enum qvl_status status = qvl_output_parse(&parser, argc, argv, &options, &output, error);
     if (status == QVL_OK)
-        status = run(&options, &output, error);
+        status = options.count_tokens ? run_tokens(&options, &output, error) : run(&options, &output, error);
     free(options.files);
     return status;
 }
