@@ -107,6 +107,7 @@ static const char *const patterns[] = {
     "layer_norm rows=3 dim=15,16,17,31,33,63,64,65,127,129 pad=0 inplace=0",
     "layer_norm rows=15,16,31,63,64,65 dim=24 pad=0 inplace=0",
     "layer_norm rows=3 dim=64,257,1152 pad=0 inplace=0 dist=mantissa",
+    "softmax rows=6 dim=3,65,200 pad=0,2 inplace=0,1 dist=special",
     "softmax rows=3 dim=15,16,17,31,33,63,64,65,127,128,129 pad=0 inplace=0",
     "softmax rows=15,16,17,33,64,65 dim=20 pad=0 inplace=0 dist=normal,ties",
     "gelu rows=2 dim=1,7,8,9,15,16,17,31,33,63,64,65 erf=0,1 pad=0 inplace=0",

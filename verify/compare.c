@@ -29,8 +29,8 @@ static struct judgement judge(enum qvl_dtype dtype, double got, double value, do
 {
     const struct judgement good = {0}, bad = {.margin = INFINITY, .drift = INFINITY};
     struct judgement verdict = {0};
-    if (isnan(value))
-        return isnan(got) ? good : bad;
+    if (isnan(value)) /* a NaN left from before the call is no answer, and one where none is due no silence */
+        return isnan(got) && qvl_is_unwritten(got) == qvl_is_unwritten(value) ? good : bad;
     if (exact || isinf(value))
         return got == value ? good : bad;
     if (isinf(got)) /* right only where the value, or what it may honestly be, rounds beyond the largest
@@ -119,10 +119,12 @@ void qvl_compare_finish(struct qvl_comparison *comparison)
         char index[128];
         print_index(result, index, sizeof index);
         result->status = QVL_CASE_FAILED;
+        char got[48];
+        snprintf(got, sizeof got, "is %.9g", result->got);
         snprintf(result->message, sizeof result->message,
-                 "%s%s is %.9g, expected %.9g within %.3g; %lld of %lld elements fail", result->operand,
-                 index, result->got, result->expected, result->tolerance, (long long)result->failures,
-                 (long long)result->elements);
+                 "%s%s %s, expected %.9g within %.3g; %lld of %lld elements fail", result->operand, index,
+                 qvl_is_unwritten(result->got) ? "was not written" : got, result->expected, result->tolerance,
+                 (long long)result->failures, (long long)result->elements);
     } else if (comparison->zeros * 4 > comparison->weighed * 3) {
         result->status = QVL_CASE_MISTRUSTED;
         snprintf(result->message, sizeof result->message, "%lld of %lld expected elements are zero",

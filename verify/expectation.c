@@ -39,7 +39,7 @@ static enum qvl_status make_condition(struct qvl_expectation *expectation, struc
             return qvl_fail(error, QVL_NO_MEMORY, "%s: no memory for %lld bounds", operand->name,
                             (long long)count);
         for (int64_t e = 0; e < count; e++)
-            cond->value[e] = NAN; /* what the call does not reach must stay poisoned */
+            cond->value[e] = qvl_unwritten(); /* what the call does not reach must stay poisoned */
         break;
     }
     return QVL_OK;

@@ -93,10 +93,26 @@ struct qvl_operand *qvl_problem_add_weight(struct qvl_problem *problem, const ch
 /* `count` of the numbers 0 .. limit-1, distinct, in random order. */
 int64_t *qvl_problem_choose(struct qvl_problem *problem, const char *name, int64_t count, int64_t limit);
 
-/* An FNV-1a hash of the 64-bit words of all host blocks: equal before and after a call that keeps its inputs. */
+/* An FNV-1a hash of the 64-bit words of all host blocks: equal before and after a call that keeps its inputs.
+ */
 uint64_t qvl_problem_fingerprint(const struct qvl_problem *problem);
 
 void qvl_problem_free(struct qvl_problem *problem);
+
+/* The value of an element that nobody has written: a NaN that no computation on the inputs yields. */
+static inline double qvl_unwritten(void)
+{
+    const uint64_t bits = UINT64_C(0x7ffd0a7e0a7e0a7e);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline bool qvl_is_unwritten(double value)
+{
+    const double unwritten = qvl_unwritten();
+    return memcmp(&value, &unwritten, sizeof value) == 0;
+}
 
 static inline int64_t qvl_operand_count(const struct qvl_operand *operand)
 {

@@ -244,8 +244,15 @@ enum qvl_status qvl_side_values(struct qvl_side *side, int index, double **value
         *values = NULL;
         return status;
     }
-    for (int64_t i = 0; i < count; i++)
-        (*values)[i] = value_of(placed->view.dtype, now + placed->guard, offset_of(&placed->view, i));
+    static const unsigned char poison[8] = {POISON, POISON, POISON, POISON, POISON, POISON, POISON, POISON};
+    const size_t element = qvl_dtype_bytes(placed->view.dtype);
+    const bool real = qvl_dtype_is_storage(placed->view.dtype);
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t offset = offset_of(&placed->view, i);
+        const bool same =
+            real && memcmp(now + placed->guard + (size_t)offset * element, poison, element) == 0;
+        (*values)[i] = same ? qvl_unwritten() : value_of(placed->view.dtype, now + placed->guard, offset);
+    }
     free(now);
     return QVL_OK;
 }

@@ -34,7 +34,8 @@ enum qvl_status qvl_side_refill(struct qvl_side *side, const struct qvl_problem 
 /* The type an operand has on this side. */
 enum qvl_dtype qvl_side_dtype(const struct qvl_side *side, const struct qvl_operand *operand);
 
-/* Values of operand `index` after the call, contiguous, as doubles; malloc'd, caller frees. */
+/* Values of operand `index` after the call, contiguous, as doubles, qvl_unwritten() where the poison still
+ * stands; malloc'd, caller frees. */
 enum qvl_status qvl_side_values(struct qvl_side *side, int index, double **values, struct qvl_error *error);
 
 /* QVL_FAILED, with a message that names operand and byte, when an input, a gap or a guard zone has changed.
