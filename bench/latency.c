@@ -1,12 +1,9 @@
-#define _POSIX_C_SOURCE 200809L
-
 #include "bench/latency.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "base/random.h"
+#include "bench/latency_parts.h"
+#include "bench/stage_clock.h"
 #include "model/generate.h"
 
 struct work {
@@ -18,13 +15,6 @@ struct work {
     uint64_t stream;     /* a fresh one for every sequence, so that no two runs see the same ids */
 };
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static void advance(struct work *work, int64_t tokens)
 {
     work->done += tokens;
@@ -32,31 +22,14 @@ static void advance(struct work *work, int64_t tokens)
         work->options->progress(work->options->context, work->done, work->total);
 }
 
-/* An ordinary text id: below the special tokens, which the small and the real vocabularies keep at the end.
- */
 static int64_t random_id(const struct work *work, int64_t index)
 {
-    const struct qvl_model_config *config = qvl_model_get_config(work->model);
-    int64_t limit = config->text.vocab;
-    const int64_t special[] = {config->image_token, config->video_token, config->vision_start_token,
-                               config->vision_end_token};
-    for (size_t i = 0; i < sizeof special / sizeof *special; i++)
-        if (special[i] > 0 && special[i] < limit)
-            limit = special[i];
-    return (int64_t)qvl_random_below(work->options->seed, work->stream, (uint64_t)index, (uint64_t)limit);
+    return qvl_latency_token(qvl_model_get_config(work->model), work->options->seed, work->stream, index);
 }
 
-/* A timed output that nobody looked at may never have been computed. */
 static bool plausible(const struct work *work)
 {
-    const int64_t vocabulary = qvl_model_get_config(work->model)->text.vocab;
-    bool varied = false;
-    for (int64_t i = 0; i < vocabulary; i++) {
-        if (!isfinite(work->logits[i]))
-            return false;
-        varied = varied || work->logits[i] != work->logits[0];
-    }
-    return varied;
+    return qvl_latency_plausible(work->logits, qvl_model_get_config(work->model)->text.vocab);
 }
 
 static enum qvl_status start_sequence(struct work *work, int64_t context, int64_t steps,
@@ -93,10 +66,10 @@ static enum qvl_status prefill(struct work *work, struct qvl_sequence *sequence,
 {
     const struct qvl_generate_options options = {
         .chunk = work->options->chunk, .progress = show_prefill, .context = work};
-    const double start = now();
+    const double start = qvl_stage_clock_now();
     work->prefilled = 0;
     QVL_TRY(qvl_prefill(work->model, sequence, &options, work->logits, NULL, error));
-    *seconds = now() - start;
+    *seconds = qvl_stage_clock_now() - start;
     return QVL_OK;
 }
 
@@ -108,9 +81,9 @@ static enum qvl_status decode(struct work *work, struct qvl_sequence *sequence, 
         const int64_t token = random_id(work, qvl_sequence_length(sequence));
         const struct qvl_step step = {
             .sequence = sequence, .tokens = &token, .count = 1, .logit_rows = &row, .logit_count = 1};
-        const double start = now();
+        const double start = qvl_stage_clock_now();
         QVL_TRY(qvl_model_forward(work->model, &step, 1, work->logits, NULL, error));
-        samples->values[samples->count++] = now() - start;
+        samples->values[samples->count++] = qvl_stage_clock_now() - start;
         *finite = *finite && plausible(work);
         advance(work, 1);
     }
@@ -175,16 +148,22 @@ static enum qvl_status measure_point(struct work *work, int64_t context, struct 
 static enum qvl_status check(const struct qvl_model *model, const int64_t *contexts, int64_t count,
                              const struct qvl_latency_options *options, struct qvl_error *error)
 {
-    const int64_t limit = qvl_model_get_config(model)->text.max_positions;
     if (count < 1 || options->repeats < 1 || options->decode_steps < 0)
         return qvl_fail(error, QVL_USAGE,
                         "latency: needs a context, a repeat and no negative number of decode steps");
     for (int64_t i = 0; i < count; i++)
-        if (contexts[i] < 1 || contexts[i] + options->decode_steps > limit)
+        if (contexts[i] < 1 || !qvl_latency_within(model, contexts[i], options))
             return qvl_fail(error, QVL_BAD_INPUT,
                             "latency: context %lld with %lld decode steps is outside the model's 1..%lld",
-                            (long long)contexts[i], (long long)options->decode_steps, (long long)limit);
+                            (long long)contexts[i], (long long)options->decode_steps,
+                            (long long)qvl_model_get_config(model)->text.max_positions);
     return QVL_OK;
+}
+
+bool qvl_latency_within(const struct qvl_model *model, int64_t context,
+                        const struct qvl_latency_options *options)
+{
+    return context + options->decode_steps <= qvl_model_get_config(model)->text.max_positions;
 }
 
 enum qvl_status qvl_latency_measure(struct qvl_model *model, const int64_t *contexts, int64_t count,

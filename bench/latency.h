@@ -36,7 +36,27 @@ struct qvl_latency_point {
 enum qvl_status qvl_latency_measure(struct qvl_model *model, const int64_t *contexts, int64_t count,
                                     const struct qvl_latency_options *options,
                                     struct qvl_latency_point *points, int64_t *done, struct qvl_error *error);
+/* Whether the model has positions for the context and its decode steps. */
+bool qvl_latency_within(const struct qvl_model *model, int64_t context,
+                        const struct qvl_latency_options *options);
 void qvl_latency_point_free(struct qvl_latency_point *point);
+
+/* The tower of a loaded model on one picture or video of random pixel values, `repeats` times after once
+ * untimed. The samples are freed by the caller. */
+enum qvl_status qvl_latency_vision(struct qvl_model *model, const struct qvl_grid *grid, int repeats,
+                                   uint64_t seed, struct qvl_samples *samples, struct qvl_error *error);
+
+/* Seconds of the stages between a preprocessed prompt and its first token. */
+struct qvl_first_token {
+    double vision, prefill, sample;
+};
+enum qvl_status qvl_latency_first_token(struct qvl_model *model, struct qvl_backend *backend,
+                                        const struct qvl_prompt *prompt, int64_t chunk,
+                                        struct qvl_first_token *stages, struct qvl_error *error);
+
+/* The sampling of one token from random logits, greedy: median of `repeats`. */
+enum qvl_status qvl_latency_sample(struct qvl_backend *backend, int64_t vocabulary, int repeats,
+                                   uint64_t seed, double *seconds, struct qvl_error *error);
 
 /* Fill the statistics of samples->values. */
 enum qvl_status qvl_samples_summarise(struct qvl_samples *samples, struct qvl_error *error);

@@ -5,6 +5,7 @@
 
 #include "model/engine.h"
 #include "model/memory.h"
+#include "model/sample.h"
 
 /* Every entry the forward pass calls, with what it needs beside it; the fused merger is optional because it
  * can be made of parts. All that is missing is named at once. */
@@ -55,20 +56,41 @@ static void describe_plan(struct qvl_model *model)
              model->config.text.experts ? "moe_route, moe_experts, moe_combine" : "none");
 }
 
-static enum qvl_status load(struct qvl_model *model, const char *folder, struct qvl_error *error)
+/* The weights of the source, in the order of the configuration that remains. */
+static enum qvl_status open_weights(struct qvl_model *model, const struct qvl_model_source *source,
+                                    const struct qvl_model_part *part, struct qvl_error *error)
 {
-    QVL_TRY(qvl_model_config_read(folder, &model->config, error));
-    QVL_TRY(qvl_generation_config_read(folder, &model->config, &model->generation, error));
-    QVL_TRY(check_entries(model->backend, model->config.text.experts > 0, error));
-    QVL_TRY(qvl_weights_open(folder, &model->config, &model->weights, error));
+    const struct qvl_model_config whole = model->config;
+    if (part)
+        qvl_model_part_config(&whole, part, &model->config);
     const struct qvl_memory_request request = {.weights = model->options.storage,
                                                .storage = model->options.storage,
                                                .context = 1,
                                                .chunk = 1,
                                                .logits = 1};
     const struct qvl_memory_estimate need = qvl_memory_estimate(&model->config, &request);
-    QVL_TRY(qvl_memory_check(&need, model->options.available_bytes > 0 ? model->options.available_bytes : -1,
-                             error));
+    const int64_t available = model->options.available_bytes > 0 ? model->options.available_bytes : -1;
+    if (!source->folder) {
+        QVL_TRY(qvl_memory_check(&need, available, error));
+        return qvl_weights_draw(&model->config, model->options.storage, source->seed, &model->weights, error);
+    }
+    QVL_TRY(qvl_weights_open(source->folder, &whole, &model->weights, error));
+    for (int64_t l = 0; part && l < part->layer_count; l++)
+        model->weights->layers[l] = model->weights->layers[part->layers[l]];
+    return qvl_memory_check(&need, available, error);
+}
+
+static enum qvl_status load(struct qvl_model *model, const struct qvl_model_source *source,
+                            const struct qvl_model_part *part, struct qvl_error *error)
+{
+    if (source->folder) {
+        QVL_TRY(qvl_model_config_read(source->folder, &model->config, error));
+        QVL_TRY(qvl_generation_config_read(source->folder, &model->config, &model->generation, error));
+    } else {
+        model->config = *source->config;
+    }
+    QVL_TRY(check_entries(model->backend, model->config.text.experts > 0, error));
+    QVL_TRY(open_weights(model, source, part, error));
     QVL_TRY(qvl_parameters_load(model->backend, &model->config, model->weights, model->options.storage,
                                 &model->parameters, error));
     model->fused_merger = model->backend->ops.merger != NULL;
@@ -76,9 +98,9 @@ static enum qvl_status load(struct qvl_model *model, const char *folder, struct 
     return QVL_OK;
 }
 
-enum qvl_status qvl_model_load(const char *folder, struct qvl_backend *backend,
-                               const struct qvl_model_options *options, struct qvl_model **model,
-                               struct qvl_error *error)
+enum qvl_status qvl_model_load_part(const struct qvl_model_source *source, const struct qvl_model_part *part,
+                                    struct qvl_backend *backend, const struct qvl_model_options *options,
+                                    struct qvl_model **model, struct qvl_error *error)
 {
     *model = NULL;
     if (!qvl_dtype_is_storage(options->storage))
@@ -90,13 +112,21 @@ enum qvl_status qvl_model_load(const char *folder, struct qvl_backend *backend,
     made->backend = backend;
     made->options = *options;
     made->workspace.backend = backend;
-    const enum qvl_status status = load(made, folder, error);
+    const enum qvl_status status = load(made, source, part, error);
     if (status != QVL_OK) {
         qvl_model_destroy(made);
         return status;
     }
     *model = made;
     return QVL_OK;
+}
+
+enum qvl_status qvl_model_load(const char *folder, struct qvl_backend *backend,
+                               const struct qvl_model_options *options, struct qvl_model **model,
+                               struct qvl_error *error)
+{
+    const struct qvl_model_source source = {.folder = folder};
+    return qvl_model_load_part(&source, NULL, backend, options, model, error);
 }
 
 void qvl_model_destroy(struct qvl_model *model)

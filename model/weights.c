@@ -4,6 +4,7 @@
 
 #include "model/memory.h"
 #include "model/weight_files.h"
+#include "model/weights_random.h"
 
 #define NAME_BYTES 160
 #define SHAPE_BYTES 128
@@ -14,11 +15,13 @@ struct qvl_weights_owner {
     struct qvl_weight_files files;
     void **packed; /* experts that were stored one by one; two buffers a layer, NULL elsewhere */
     int64_t packed_count;
+    struct qvl_random_arrays random; /* what was drawn instead of read */
 };
 
 /* Looks tensors up and collects what is wrong with them. */
 struct search {
     struct qvl_weight_files *files;
+    struct qvl_random_arrays *random; /* NULL: from the files */
     int64_t problems;
     char listing[QVL_ERROR_MESSAGE_BYTES]; /* the first LISTED_PROBLEMS, separated by "; " */
 };
@@ -61,6 +64,12 @@ static bool has_shape(const struct qvl_array *array, int32_t rank, const int64_t
 static struct qvl_array need(struct search *search, const char *name, int32_t rank, const int64_t *shape)
 {
     char expected[SHAPE_BYTES], found[SHAPE_BYTES];
+    if (search->random) {
+        struct qvl_array made = qvl_random_array(search->random, name, rank, shape);
+        if (!made.data)
+            problem(search, "no memory for %s %s", name, shape_text(expected, rank, shape));
+        return made;
+    }
     const struct qvl_array *array = qvl_weight_files_take(search->files, name);
     if (!array) {
         problem(search, "missing %s %s", name, shape_text(expected, rank, shape));
@@ -254,7 +263,7 @@ static void find_head(struct search *search, const struct qvl_model_config *conf
     static const char name[] = "lm_head.weight";
     const int64_t shape[2] = {config->text.vocab, config->text.hidden};
     char expected[SHAPE_BYTES];
-    if (qvl_weight_files_find(search->files, name))
+    if (search->random ? !config->tied : qvl_weight_files_find(search->files, name) != NULL)
         weights->head = need(search, name, 2, shape);
     else if (config->tied)
         weights->head = weights->embed_tokens;
@@ -286,7 +295,8 @@ static void report_extra(struct search *search)
 static enum qvl_status find_all(const char *folder, const struct qvl_model_config *config,
                                 struct qvl_weights *weights, struct qvl_error *error)
 {
-    struct search search = {.files = &weights->owner->files};
+    struct qvl_weights_owner *owner = weights->owner;
+    struct search search = {.files = &owner->files, .random = owner->random.wanted ? &owner->random : NULL};
     weights->embed_tokens = need_matrix(&search, "model.language_model.embed_tokens", ".weight",
                                         config->text.vocab, config->text.hidden);
     for (int64_t l = 0; l < config->text.layers; l++)
@@ -393,23 +403,33 @@ static void summarise(struct qvl_weights *weights)
     }
 }
 
-enum qvl_status qvl_weights_open(const char *folder, const struct qvl_model_config *config,
-                                 struct qvl_weights **weights, struct qvl_error *error)
+/* An empty struct with room for what `config` has. */
+static enum qvl_status make_weights(const char *name, const struct qvl_model_config *config,
+                                    struct qvl_weights **weights, struct qvl_error *error)
 {
-    QVL_TRY(check_supported(folder, config, error));
     struct qvl_weights *result = calloc(1, sizeof *result);
     if (!result)
-        return qvl_fail(error, QVL_NO_MEMORY, "%s: no memory to open it", folder);
+        return qvl_fail(error, QVL_NO_MEMORY, "%s: no memory to open it", name);
     result->owner = calloc(1, sizeof *result->owner);
     result->layers = calloc((size_t)config->text.layers, sizeof *result->layers);
     result->vision.blocks = calloc((size_t)config->vision.depth, sizeof *result->vision.blocks);
     result->vision.deepstack =
         calloc((size_t)config->vision.deepstack_count + 1, sizeof *result->vision.deepstack);
-    enum qvl_status status;
-    if (!result->owner || !result->layers || !result->vision.blocks || !result->vision.deepstack)
-        status = qvl_fail(error, QVL_NO_MEMORY, "%s: no memory to open it", folder);
-    else
-        status = qvl_weight_files_open(folder, &result->owner->files, error);
+    if (!result->owner || !result->layers || !result->vision.blocks || !result->vision.deepstack) {
+        qvl_weights_close(result);
+        return qvl_fail(error, QVL_NO_MEMORY, "%s: no memory to open it", name);
+    }
+    *weights = result;
+    return QVL_OK;
+}
+
+enum qvl_status qvl_weights_open(const char *folder, const struct qvl_model_config *config,
+                                 struct qvl_weights **weights, struct qvl_error *error)
+{
+    struct qvl_weights *result;
+    QVL_TRY(check_supported(folder, config, error));
+    QVL_TRY(make_weights(folder, config, &result, error));
+    enum qvl_status status = qvl_weight_files_open(folder, &result->owner->files, error);
     if (status == QVL_OK)
         status = find_all(folder, config, result, error);
     if (status == QVL_OK)
@@ -423,6 +443,27 @@ enum qvl_status qvl_weights_open(const char *folder, const struct qvl_model_conf
     return QVL_OK;
 }
 
+enum qvl_status qvl_weights_draw(const struct qvl_model_config *config, enum qvl_dtype dtype, uint64_t seed,
+                                 struct qvl_weights **weights, struct qvl_error *error)
+{
+    static const char name[] = "random weights";
+    struct qvl_weights *result;
+    QVL_TRY(check_supported(name, config, error));
+    QVL_TRY(make_weights(name, config, &result, error));
+    struct qvl_random_arrays *random = &result->owner->random;
+    *random = (struct qvl_random_arrays){.wanted = true, .dtype = dtype, .seed = seed};
+    if (find_all(name, config, result, error) != QVL_OK) {
+        qvl_weights_close(result);
+        if (error) /* the one thing that can be wrong with a drawn tensor */
+            error->status = QVL_NO_MEMORY;
+        return QVL_NO_MEMORY;
+    }
+    result->dtype = dtype;
+    result->bytes = random->bytes;
+    *weights = result;
+    return QVL_OK;
+}
+
 void qvl_weights_close(struct qvl_weights *weights)
 {
     if (!weights)
@@ -431,6 +472,7 @@ void qvl_weights_close(struct qvl_weights *weights)
         for (int64_t i = 0; i < weights->owner->packed_count; i++)
             free(weights->owner->packed[i]);
         free(weights->owner->packed);
+        qvl_random_arrays_free(&weights->owner->random);
         qvl_weight_files_close(&weights->owner->files);
         free(weights->owner);
     }

@@ -74,6 +74,14 @@ struct qvl_weights {
  * an expert layout that cannot be told, a bad index, a missing shard, a missing head. */
 QVL_MUST_USE enum qvl_status qvl_weights_open(const char *folder, const struct qvl_model_config *config,
                                               struct qvl_weights **weights, struct qvl_error *error);
+
+/* The same with random values in place of files, for measuring shapes: matrices normal with variance
+ * 1 / fan_in, norm weights 1 +- 0.25, biases 0.3; experts as the published files store them. Each tensor has
+ * its own values, which follow from the seed. QVL_NO_MEMORY names a tensor. */
+QVL_MUST_USE enum qvl_status qvl_weights_draw(const struct qvl_model_config *config, enum qvl_dtype dtype,
+                                              uint64_t seed, struct qvl_weights **weights,
+                                              struct qvl_error *error);
+
 void qvl_weights_close(struct qvl_weights *weights); /* NULL is accepted */
 
 #endif
