@@ -114,7 +114,8 @@ enum qvl_status qvl_latency_first_token(struct qvl_model *model, struct qvl_back
     if (status == QVL_OK)
         status = choose(backend, logits, vocabulary, &stages->sample, error);
     if (status == QVL_OK && !qvl_latency_plausible(logits, vocabulary))
-        status = qvl_fail(error, QVL_INCOMPARABLE, "the logits of the first token are not finite or all equal");
+        status =
+            qvl_fail(error, QVL_INCOMPARABLE, "the logits of the first token are not finite or all equal");
     qvl_sequence_destroy(sequence);
     free(logits);
     return status;

@@ -124,8 +124,7 @@ static void plan_rows(struct qvl_sampler *sampler, int64_t rows, struct qvl_samp
 static const int64_t *draw_tokens(struct qvl_sampler *sampler, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
-        sampler->tokens[i] =
-            qvl_latency_token(&sampler->whole, sampler->options.seed, 0, sampler->drawn + i);
+        sampler->tokens[i] = qvl_latency_token(&sampler->whole, sampler->options.seed, 0, sampler->drawn + i);
     sampler->drawn += count;
     return sampler->tokens;
 }
@@ -171,36 +170,57 @@ static double median_of(double *values, int64_t count)
     return count > 0 && qvl_samples_summarise(&samples, NULL) == QVL_OK ? samples.median : 0;
 }
 
-/* The chunk of point->chunk_rows tokens at point->chunk_depth, after one that nobody times. */
-static enum qvl_status time_chunks(struct qvl_sampler *sampler, struct qvl_sequence *sequence,
-                                   struct qvl_sampled_point *point, struct qvl_error *error)
+/* `rows` tokens behind what the sequence holds, again and again, after once untimed: calls of the whole model
+ * without the head in `samples`, the head in `heads`. */
+static enum qvl_status repeat_rows(struct qvl_sampler *sampler, struct qvl_sequence *sequence, int64_t rows,
+                                   struct qvl_samples *samples, double *heads, bool *finite,
+                                   struct qvl_error *error)
 {
-    const int64_t depth = point->chunk_depth, rows = point->chunk_rows;
-    double *heads = malloc(sizeof(double) * (size_t)sampler->options.repeats);
-    enum qvl_status status = heads ? QVL_OK : qvl_fail(error, QVL_NO_MEMORY, "no memory for timings");
-    if (status == QVL_OK)
-        status = qvl_sequence_fill(sequence, depth, sampler->options.seed, error);
-    /* At depth the full shape may take a minute; a few rows there bring in all code and memory but the
-     * activations, which the chunks before have brought in. */
-    if (status == QVL_OK)
-        status = call(sampler, sequence, depth > 8 * rows && rows > 32 ? 32 : rows, true, error);
-    for (int repeat = 0; repeat < sampler->options.repeats && status == QVL_OK; repeat++) {
+    const int64_t depth = qvl_sequence_length(sequence);
+    /* Where one call takes long, a few rows bring in all but the activations, which shallower calls have. */
+    QVL_TRY(call(sampler, sequence, depth > 8 * rows && rows > 32 ? 32 : rows, true, error));
+    for (int repeat = 0; repeat < sampler->options.repeats; repeat++) {
         if (repeat >= 2 && sampler->clock.total > LONG_CHUNK)
             break;
-        status = qvl_sequence_truncate(sequence, depth, error);
+        QVL_TRY(qvl_sequence_truncate(sequence, depth, error));
+        QVL_TRY(call(sampler, sequence, rows, true, error));
+        heads[samples->count] = sampler->clock.head;
+        samples->values[samples->count++] = scaled(sampler);
+        *finite = *finite && qvl_latency_plausible(sampler->logits, sampler->whole.text.vocab);
+    }
+    return qvl_samples_summarise(samples, error);
+}
+
+/* The chunk of point->chunk_rows tokens at point->chunk_depth; `zero` is that of the whole model at depth 0,
+ * which only a chunk of fewer timed rows needs. The sequence is as long as if the whole chunk had run. */
+static enum qvl_status time_chunks(struct qvl_sampler *sampler, struct qvl_sequence *sequence, double zero,
+                                   struct qvl_sampled_point *point, struct qvl_error *error)
+{
+    const int64_t depth = point->chunk_depth, rows = point->chunk_rows, timed = point->timed_rows;
+    const uint64_t seed = sampler->options.seed;
+    double *room = malloc(2 * sizeof(double) * (size_t)sampler->options.repeats);
+    struct qvl_samples shallow = {.values = room};
+    enum qvl_status status = room ? QVL_OK : qvl_fail(error, QVL_NO_MEMORY, "no memory for timings");
+    double *heads = room + sampler->options.repeats;
+    if (status == QVL_OK && timed < rows) {
+        status = repeat_rows(sampler, sequence, timed, &shallow, heads, &point->finite, error);
         if (status == QVL_OK)
-            status = call(sampler, sequence, rows, true, error);
-        if (status != QVL_OK)
-            break;
-        heads[point->chunk.count] = sampler->clock.head;
-        point->chunk.values[point->chunk.count++] = scaled(sampler);
-        point->finite = point->finite && qvl_latency_plausible(sampler->logits, sampler->whole.text.vocab);
+            status = qvl_sequence_truncate(sequence, 0, error);
     }
     if (status == QVL_OK)
-        status = qvl_samples_summarise(&point->chunk, error);
+        status = qvl_sequence_fill(sequence, depth, seed, error);
     if (status == QVL_OK)
+        status = repeat_rows(sampler, sequence, timed, &point->chunk, heads, &point->finite, error);
+    if (status == QVL_OK) {
         point->head = median_of(heads, point->chunk.count);
-    free(heads);
+        for (int64_t i = 0; i < point->chunk.count && timed < rows; i++)
+            point->chunk.values[i] =
+                qvl_sampling_widen(zero, shallow.median, point->chunk.values[i], rows, timed);
+        status = qvl_samples_summarise(&point->chunk, error);
+    }
+    if (status == QVL_OK)
+        status = qvl_sequence_fill(sequence, depth + rows, seed, error);
+    free(room);
     return status;
 }
 
@@ -248,14 +268,17 @@ static enum qvl_status time_steps(struct qvl_sampler *sampler, struct qvl_sequen
 
 /* A chunk of `rows` tokens at `depth`, then, if wanted, decode steps behind it. */
 static enum qvl_status probe(struct qvl_sampler *sampler, int64_t depth, int64_t rows, bool decode,
-                             struct qvl_sampled_point *point, struct qvl_error *error)
+                             const struct qvl_sampled_depths *depths, struct qvl_sampled_point *point,
+                             struct qvl_error *error)
 {
+    const bool has_zero = depths->count > 0 && depths->points[0].depth == 0;
     const int64_t steps = decode ? sampler->options.decode_steps + 1 : 0; /* one warms up */
     const int64_t capacity = depth + rows + steps;
     struct qvl_sampling_plan plan;
     struct qvl_sequence *sequence = NULL;
     point->chunk_depth = depth;
     point->chunk_rows = rows;
+    point->timed_rows = has_zero ? qvl_sampling_rows(rows, depth) : rows;
     point->finite = true;
     plan_rows(sampler, capacity, &plan);
     point->needed = plan.needed;
@@ -270,7 +293,7 @@ static enum qvl_status probe(struct qvl_sampler *sampler, int64_t depth, int64_t
     QVL_TRY(load_part(sampler, &plan.part, error));
     enum qvl_status status = qvl_sequence_create(sampler->model, capacity, &sequence, error);
     if (status == QVL_OK)
-        status = time_chunks(sampler, sequence, point, error);
+        status = time_chunks(sampler, sequence, has_zero ? depths->points[0].seconds : 0, point, error);
     if (status == QVL_OK && decode)
         status = time_steps(sampler, sequence, point, error);
     qvl_sequence_destroy(sequence);
@@ -295,10 +318,10 @@ static void add_depth(struct qvl_sampled_depths *depths, const struct qvl_sample
         at--;
     }
     /* 1.4826 MAD is the standard deviation of normal noise. */
-    depths->points[at] = (struct qvl_depth_point){.depth = point->chunk_depth,
-                                                  .seconds = point->chunk.median,
-                                                  .error = 1.4826 * point->chunk.mad /
-                                                           sqrt((double)point->chunk.count)};
+    depths->points[at] =
+        (struct qvl_depth_point){.depth = point->chunk_depth,
+                                 .seconds = point->chunk.median,
+                                 .error = 1.4826 * point->chunk.mad / sqrt((double)point->chunk.count)};
     depths->count++;
 }
 
@@ -309,14 +332,15 @@ static enum qvl_status probe_depth(struct qvl_sampler *sampler, int64_t depth,
     for (int64_t i = 0; i < depths->count; i++)
         if (depths->points[i].depth == depth)
             return QVL_OK;
-    const enum qvl_status status = probe(sampler, depth, sampler->options.chunk, false, &point, error);
+    const enum qvl_status status =
+        probe(sampler, depth, sampler->options.chunk, false, depths, &point, error);
     if (status == QVL_OK)
         add_depth(depths, &point);
     qvl_sampled_point_free(&point);
     return status;
 }
 
-/* Depths beside those of the contexts: 0, and the middle where two points would be all. */
+/* The middle of a context where two points would be all. */
 static enum qvl_status add_depths(struct qvl_sampler *sampler, const int64_t *contexts, int64_t count,
                                   struct qvl_sampled_depths *depths, struct qvl_error *error)
 {
@@ -325,7 +349,6 @@ static enum qvl_status add_depths(struct qvl_sampler *sampler, const int64_t *co
         int64_t within = 0;
         if (contexts[i] <= chunk)
             continue;
-        QVL_TRY(probe_depth(sampler, 0, depths, error));
         for (int64_t k = 0; k < depths->count; k++)
             within += depths->points[k].depth <= contexts[i] - chunk;
         if (within < 3 && contexts[i] - chunk >= 2 * chunk)
@@ -342,9 +365,9 @@ static void estimate_prefill(const struct qvl_sampler *sampler, const struct qvl
         qvl_sampling_prefill(depths->points, depths->count, point->context, chunk, &point->prefill);
         return;
     }
-    const struct qvl_depth_point whole = {
-        .seconds = point->chunk.median,
-        .error = 1.4826 * point->chunk.mad / sqrt((double)point->chunk.count)};
+    const struct qvl_depth_point whole = {.seconds = point->chunk.median,
+                                          .error =
+                                              1.4826 * point->chunk.mad / sqrt((double)point->chunk.count)};
     qvl_sampling_prefill(&whole, 1, point->context, point->context, &point->prefill);
 }
 
@@ -352,8 +375,7 @@ static void count_work(struct qvl_sampler *sampler, const int64_t *contexts, int
 {
     sampler->done = sampler->total = 0;
     for (int64_t i = 0; i < count; i++) {
-        const int64_t chunk =
-            contexts[i] < sampler->options.chunk ? contexts[i] : sampler->options.chunk;
+        const int64_t chunk = contexts[i] < sampler->options.chunk ? contexts[i] : sampler->options.chunk;
         sampler->total += (sampler->options.repeats + 1) * chunk + sampler->options.decode_steps + 1;
     }
 }
@@ -373,7 +395,9 @@ enum qvl_status qvl_sampler_measure(struct qvl_sampler *sampler, const int64_t *
         const int64_t rows = contexts[i] < chunk ? contexts[i] : chunk;
         point->context = contexts[i];
         point->beyond = contexts[i] + sampler->options.decode_steps > sampler->whole.text.max_positions;
-        QVL_TRY(probe(sampler, contexts[i] - rows, rows, true, point, error));
+        if (contexts[i] > chunk)
+            QVL_TRY(probe_depth(sampler, 0, depths, error));
+        QVL_TRY(probe(sampler, contexts[i] - rows, rows, true, depths, point, error));
         if (rows == chunk)
             add_depth(depths, point);
     }
@@ -390,7 +414,8 @@ enum qvl_status qvl_sampler_hot_layer(struct qvl_sampler *sampler, int kind, int
     struct qvl_model_part part = {.layer_count = 1, .vision_blocks = 1};
     struct qvl_sequence *sequence = NULL;
     const bool moe = kind == QVL_LAYER_MOE;
-    while (part.layers[0] < sampler->whole.text.layers && sampler->whole.text.moe_layer[part.layers[0]] != moe)
+    while (part.layers[0] < sampler->whole.text.layers &&
+           sampler->whole.text.moe_layer[part.layers[0]] != moe)
         part.layers[0]++;
     if (part.layers[0] == sampler->whole.text.layers)
         return qvl_fail(error, QVL_USAGE, "the model has no such layer");

@@ -31,6 +31,7 @@ struct qvl_sampled_point {
     int64_t working_set; /* bytes that a decode step of the sampled layers reads */
     /* The last chunk: what it would take the whole model, call by call. */
     int64_t chunk_rows, chunk_depth;
+    int64_t timed_rows; /* of the chunk: qvl_sampling_rows */
     struct qvl_samples chunk;
     struct qvl_prefill_estimate prefill; /* without the head */
     double head;                         /* median, one row */

@@ -30,6 +30,16 @@ double qvl_sampling_layers(const struct qvl_text_config *whole, const struct qvl
     return total;
 }
 
+double qvl_sampling_widen(double zero, double part_zero, double part_seconds, int64_t rows, int64_t part)
+{
+    return zero + (double)rows / (double)part * (part_seconds - part_zero);
+}
+
+int64_t qvl_sampling_rows(int64_t rows, int64_t depth)
+{
+    return depth >= 16 * rows && rows >= 256 ? rows / 4 : rows;
+}
+
 /* Least squares with weights 1 / seconds^2 over the first `count` points. */
 static void fit_line(const struct qvl_depth_point *points, int64_t count,
                      struct qvl_prefill_estimate *estimate)

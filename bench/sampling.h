@@ -17,6 +17,14 @@ int64_t qvl_sampling_layer_count(const struct qvl_text_config *text, int kind);
 double qvl_sampling_layers(const struct qvl_text_config *whole, const struct qvl_text_config *part,
                            const double *seconds);
 
+/* A chunk of `rows` at a depth from one of `part` rows there: what the depth adds is attention, and that is
+ * proportional to the rows. `zero` is the whole chunk at depth 0, `part_zero` the part there. */
+double qvl_sampling_widen(double zero, double part_zero, double part_seconds, int64_t rows, int64_t part);
+
+/* Rows to time in place of a chunk of `rows`: a quarter, at depths of sixteen chunks and more, where a whole
+ * one is all attention and takes minutes. */
+int64_t qvl_sampling_rows(int64_t rows, int64_t depth);
+
 /* The time of one prefill chunk of the whole model behind `depth` tokens. */
 struct qvl_depth_point {
     int64_t depth;
@@ -26,12 +34,12 @@ struct qvl_depth_point {
 
 struct qvl_prefill_estimate {
     double seconds;
-    double error;                    /* repeat_error + shape_error */
-    double repeat_error;             /* from those of the points, taken as fully correlated */
-    double shape_error;              /* difference to the straight line; 0 with fewer than three points */
-    double intercept, slope;         /* the line: seconds of a chunk at depth 0, and more for each token */
-    double residual;                 /* largest |line - point| / point */
-    int64_t points;                  /* those within the prompt */
+    double error;            /* repeat_error + shape_error */
+    double repeat_error;     /* from those of the points, taken as fully correlated */
+    double shape_error;      /* difference to the straight line; 0 with fewer than three points */
+    double intercept, slope; /* the line: seconds of a chunk at depth 0, and more for each token */
+    double residual;         /* largest |line - point| / point */
+    int64_t points;          /* those within the prompt */
 };
 
 /* Prefill of `context` tokens in chunks of `chunk` from points at ascending, different depths. The time of a

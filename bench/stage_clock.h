@@ -22,7 +22,12 @@ struct qvl_stage_clock {
     bool normed;
 };
 
-double qvl_stage_clock_now(void); /* seconds of the monotonic clock */
+double qvl_stage_clock_now(void); /* seconds of the monotonic clock, or of the CPU */
+
+/* Let all timings of this process count the CPU seconds of all its threads in place of wall time: less
+ * disturbed by other programs, and the same on a quiet machine with one thread. Set once, in the beginning.
+ */
+void qvl_stage_clock_count_cpu(void);
 
 void qvl_stage_clock_start(struct qvl_stage_clock *clock, struct qvl_backend *backend);
 void qvl_stage_clock_stop(struct qvl_stage_clock *clock);

@@ -62,18 +62,19 @@ enum qvl_status qvl_sequence_fill(struct qvl_sequence *sequence, int64_t length,
     struct qvl_backend *backend = sequence->model->backend;
     const struct qvl_text_config *text = &sequence->model->config.text;
     if (qvl_sequence_pending(sequence) > 0 || length < sequence->processed || length > sequence->capacity)
-        return qvl_fail(error, QVL_USAGE,
-                        "a sequence of %lld tokens, %lld pending, with room for %lld cannot be filled to %lld",
-                        (long long)sequence->processed, (long long)qvl_sequence_pending(sequence),
-                        (long long)sequence->capacity, (long long)length);
+        return qvl_fail(
+            error, QVL_USAGE,
+            "a sequence of %lld tokens, %lld pending, with room for %lld cannot be filled to %lld",
+            (long long)sequence->processed, (long long)qvl_sequence_pending(sequence),
+            (long long)sequence->capacity, (long long)length);
     struct qvl_tensor k =
         qvl_tensor_3d(NULL, sequence->model->options.storage, FILL_ROWS, text->kv_heads, text->head_dim);
     struct qvl_tensor v = k;
     const size_t bytes = (size_t)qvl_tensor_count(&k) * qvl_dtype_bytes(k.dtype);
     void *host = malloc(bytes);
-    enum qvl_status status =
-        host ? backend->allocate(backend, bytes, &k.data, error)
-             : qvl_fail(error, QVL_NO_MEMORY, "no memory for %d rows of keys", FILL_ROWS);
+    enum qvl_status status = host
+                                 ? backend->allocate(backend, bytes, &k.data, error)
+                                 : qvl_fail(error, QVL_NO_MEMORY, "no memory for %d rows of keys", FILL_ROWS);
     if (status == QVL_OK)
         status = backend->allocate(backend, bytes, &v.data, error);
     if (status == QVL_OK)

@@ -1,0 +1,60 @@
+/* What the files of `latency` share: options, and the model whole, in part, or both. */
+#ifndef QVL_CLI_LATENCY_RUN_H
+#define QVL_CLI_LATENCY_RUN_H
+
+#include "bench/latency_sampled.h"
+#include "cli/progress.h"
+#include "cli/session.h"
+#include "qvl/record.h"
+
+#define QVL_LATENCY_MAX_CONTEXTS 64
+#define QVL_LATENCY_MAX_FRAMES 16
+
+struct qvl_latency_run {
+    /* Options. */
+    struct qvl_session_options session;
+    const char *model_name, *config_file; /* random weights of these shapes */
+    bool sample, whole;                   /* at least one after parsing */
+    int64_t contexts[QVL_LATENCY_MAX_CONTEXTS];
+    int64_t context_count;
+    int64_t checks[QVL_LATENCY_MAX_CONTEXTS]; /* measured both ways */
+    int64_t check_count;
+    int64_t frames[QVL_LATENCY_MAX_FRAMES][2]; /* height, width */
+    int64_t frame_count;
+    bool frames_given;
+    const char *files[QVL_LATENCY_MAX_FRAMES]; /* pictures and videos, up to the first token */
+    int64_t file_count;
+    int64_t text; /* tokens of text behind a file */
+    bool cpu_clock;
+    int64_t decode_steps, repeats, seed, layers, memory;
+    /* State. */
+    struct qvl_model_config config;
+    struct qvl_model_source source;
+    enum qvl_dtype storage;
+    struct qvl_opened_backend backend;
+    struct qvl_model *model; /* whole, once needed */
+    struct qvl_sampler *sampler;
+    struct qvl_progress progress;
+    struct qvl_report *report; /* borrowed */
+};
+
+/* The whole model, loaded or drawn when it is first asked for. */
+QVL_MUST_USE enum qvl_status qvl_latency_whole(struct qvl_latency_run *run, struct qvl_model **model,
+                                               struct qvl_error *error);
+
+/* run->sampler, made when it is first asked for. */
+QVL_MUST_USE enum qvl_status qvl_latency_sampler(struct qvl_latency_run *run, struct qvl_error *error);
+
+/* Records of the contexts by sampling, of the chunks along the depth, and of hot and cold layers. */
+QVL_MUST_USE enum qvl_status qvl_latency_sampled_report(struct qvl_latency_run *run, struct qvl_error *error);
+
+/* Each context of `checks` both ways. */
+QVL_MUST_USE enum qvl_status qvl_latency_check_report(struct qvl_latency_run *run, struct qvl_error *error);
+
+/* The tower on frames of the given sizes. */
+QVL_MUST_USE enum qvl_status qvl_latency_frames_report(struct qvl_latency_run *run, struct qvl_error *error);
+
+/* From a file to the first token, stage by stage. */
+QVL_MUST_USE enum qvl_status qvl_latency_files_report(struct qvl_latency_run *run, struct qvl_error *error);
+
+#endif
