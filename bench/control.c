@@ -94,19 +94,23 @@ enum qvl_status qvl_control_time(const struct qvl_deployment *deployment, const 
 struct qvl_control_answer qvl_control_answer(const struct qvl_control_time *time,
                                              const struct qvl_control_loop *loop, double rate)
 {
-    const double dt = 1 / rate, executed = (double)loop->executed * dt;
+    const double dt = 1 / rate;
     if (time->token_period <= dt)
         return (struct qvl_control_answer){.verdict = QVL_CONTROL_FEASIBLE,
                                            .binding = time->token_binding,
+                                           .executed = 1,
                                            .replan_rate = rate,
                                            .reaction = dt + time->token_period,
                                            .reaction_sync = dt + time->token_period};
-    const double interval = fmax(time->chunk_period, executed);
-    return (struct qvl_control_answer){.verdict = time->chunk_period <= executed ? QVL_CONTROL_WITH_CHUNKS
-                                                                                 : QVL_CONTROL_INFEASIBLE,
-                                       .by_physics = time->chunk_floor > executed,
+    const double needed = fmax(1, ceil(time->chunk_period / dt - 1e-9));
+    const bool keeps_up = needed <= (double)loop->executed;
+    const int64_t executed = keeps_up ? (int64_t)needed : loop->executed;
+    const double interval = fmax(time->chunk_period, (double)executed * dt);
+    return (struct qvl_control_answer){.verdict = keeps_up ? QVL_CONTROL_WITH_CHUNKS : QVL_CONTROL_INFEASIBLE,
+                                       .by_physics = time->chunk_floor > (double)loop->executed * dt,
                                        .binding = time->chunk_binding,
+                                       .executed = executed,
                                        .replan_rate = 1 / interval,
                                        .reaction = interval + time->chunk_period,
-                                       .reaction_sync = executed + time->chunk_period};
+                                       .reaction_sync = (double)executed * dt + time->chunk_period};
 }

@@ -14,12 +14,13 @@ struct qvl_adapter {
 struct qvl_control_loop {
     const struct qvl_grid *grids; /* new pictures of each replan */
     int64_t grid_count;
-    int64_t text_tokens;     /* new text of each replan: markers, timestamps, state */
-    int64_t context;         /* tokens that the policy sees, new ones included */
-    bool persistent;         /* the cache lives on, so that only new tokens are prefilled */
-    double other;            /* s: exposure, transfer, preprocessing, link to the actuator */
-    int64_t action_tokens;   /* of one action, when actions are decoded as tokens */
-    int64_t chunk, executed; /* actions in a chunk, and those executed before the next one replaces it */
+    int64_t text_tokens;   /* new text of each replan: markers, timestamps, state */
+    int64_t context;       /* tokens that the policy sees, new ones included */
+    bool persistent;       /* the cache lives on, so that only new tokens are prefilled */
+    double other;          /* s: exposure, transfer, preprocessing, link to the actuator */
+    int64_t action_tokens; /* of one action, when actions are decoded as tokens */
+    int64_t chunk;         /* actions that one inference puts out */
+    int64_t executed;      /* most of them that may run open loop before the next chunk takes over */
     struct qvl_adapter adapter;
 };
 
@@ -50,7 +51,7 @@ QVL_MUST_USE enum qvl_status qvl_control_time(const struct qvl_deployment *deplo
 
 enum qvl_control_verdict {
     QVL_CONTROL_FEASIBLE,    /* every action answers a fresh frame */
-    QVL_CONTROL_WITH_CHUNKS, /* the next chunk is ready before the executed part of the last one ends */
+    QVL_CONTROL_WITH_CHUNKS, /* the next chunk is ready before the part of the last one that may run ends */
     QVL_CONTROL_INFEASIBLE,
     QVL_CONTROL_VERDICTS
 };
@@ -61,6 +62,7 @@ struct qvl_control_answer {
     enum qvl_control_verdict verdict;
     bool by_physics; /* infeasible: even the datasheet floor is too slow */
     enum qvl_control_phase binding;
+    int64_t executed;     /* actions of a chunk: the fewest that cover an inference, at most loop->executed */
     double replan_rate;   /* Hz, in the form of the verdict; chunks overlap execution */
     double reaction;      /* s, worst, from an event to the first action that answers it */
     double reaction_sync; /* the same when the robot waits for each inference */

@@ -19,10 +19,11 @@ struct qvl_record *qvl_hardware_record(const struct qvl_hardware *hardware)
     qvl_record_detail(record);
     for (int rate = 0; rate < QVL_RATE_COUNT; rate++)
         put_published(record, hardware, qvl_rate_name((enum qvl_rate)rate), hardware->flops[rate], "FLOP/s");
-    put_published(record, hardware, "memory", hardware->memory, "B");
-    put_published(record, hardware, "bandwidth", hardware->bandwidth, "B/s");
+    /* decimal, as datasheets state them */
+    put_published(record, hardware, "memory", hardware->memory * 1e-9, "GB");
+    put_published(record, hardware, "bandwidth", hardware->bandwidth * 1e-9, "GB/s");
     put_published(record, hardware, "power", hardware->power, "W");
-    put_published(record, hardware, "link", hardware->link, "B/s");
+    put_published(record, hardware, "link", hardware->link * 1e-9, "GB/s");
     qvl_record_real(record, "attainable_flops", 100 * hardware->attainable_flops, "%",
                     hardware->attainable_measured ? QVL_FROM_PUBLISHED : QVL_FROM_SETTING);
     qvl_record_detail(record);

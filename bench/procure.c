@@ -252,7 +252,7 @@ static enum qvl_status report_context(const struct offer *offer, int64_t context
 /* ---- control ---- */
 
 static void put_answer(struct qvl_record *record, const struct qvl_control_time *time,
-                       const struct qvl_control_loop *loop, double rate)
+                       const struct qvl_control_loop *loop, double rate, bool mark)
 {
     const struct qvl_control_answer answer = qvl_control_answer(time, loop, rate);
     char name[48], text[96];
@@ -265,11 +265,14 @@ static void put_answer(struct qvl_record *record, const struct qvl_control_time 
     snprintf(name, sizeof name, "binding_%g", rate);
     qvl_record_text(record, name, qvl_control_phase_name(answer.binding), QVL_FROM_MODELLED);
     qvl_record_detail(record);
+    snprintf(name, sizeof name, "executed_%g", rate);
+    qvl_record_int(record, name, answer.executed, "action", QVL_FROM_MODELLED);
+    qvl_record_detail(record);
     snprintf(name, sizeof name, "replan_%g", rate);
     qvl_record_real(record, name, answer.replan_rate, "Hz", QVL_FROM_MODELLED);
     qvl_record_detail(record);
     snprintf(name, sizeof name, "reaction_%g", rate);
-    qvl_record_real(record, name, answer.reaction, "s", QVL_FROM_MODELLED);
+    put_real(record, name, answer.reaction, "s", mark);
     if (answer.verdict == QVL_CONTROL_INFEASIBLE)
         qvl_record_detail(record);
     snprintf(name, sizeof name, "reaction_sync_%g", rate);
@@ -329,7 +332,7 @@ static enum qvl_status report_control(const struct offer *offer, struct qvl_repo
         else if (!fits)
             qvl_record_text(record, name, "infeasible: memory", QVL_FROM_MODELLED);
         else
-            put_answer(record, &time, loop, rate);
+            put_answer(record, &time, loop, rate, doubtful(offer));
     }
     return qvl_report_take(report, record, error);
 }

@@ -25,7 +25,8 @@ static bool near(double a, double b)
     return fabs(a - b) <= 1e-12 * fabs(b);
 }
 
-/* One inference takes 80 ms for an action of tokens, 50 ms for a chunk of which 25 actions are executed. */
+/* One inference takes 80 ms for an action of tokens, 50 ms for a chunk of which up to 25 actions are
+ * executed. */
 static void answers_by_hand(void **state)
 {
     const struct qvl_control_loop loop = {.chunk = 50, .executed = 25};
@@ -41,15 +42,17 @@ static void answers_by_hand(void **state)
     assert_int_equal(answer.binding, QVL_CONTROL_TOKENS);
     assert_true(near(answer.replan_rate, 10) && near(answer.reaction, 0.18));
 
-    answer = qvl_control_answer(&time, &loop, 50); /* a chunk lasts 25 x 20 ms */
+    answer = qvl_control_answer(&time, &loop, 50); /* 3 actions of 20 ms cover the inference */
     assert_int_equal(answer.verdict, QVL_CONTROL_WITH_CHUNKS);
-    assert_true(near(answer.replan_rate, 2) && near(answer.reaction, 0.55));
-    assert_true(near(answer.reaction_sync, 0.55));
+    assert_int_equal(answer.executed, 3);
+    assert_true(near(answer.replan_rate, 1 / 0.06) && near(answer.reaction, 0.11));
+    assert_true(near(answer.reaction_sync, 0.11));
 
     answer = qvl_control_answer(&time, &loop, 1000); /* 25 ms of actions, 50 ms of inference, 40 ms at best */
     assert_int_equal(answer.verdict, QVL_CONTROL_INFEASIBLE);
     assert_int_equal(answer.binding, QVL_CONTROL_PREFILL);
     assert_true(answer.by_physics);
+    assert_int_equal(answer.executed, 25);
     assert_true(near(answer.replan_rate, 20) && near(answer.reaction, 0.1));
     assert_true(near(answer.reaction_sync, 0.075));
     time.chunk_floor = 0.02;
