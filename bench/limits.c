@@ -14,7 +14,7 @@
 #include "bench/latency.h"
 #include "bench/limits_kernels.h"
 
-enum { LEAST_SAMPLES = 5, MOST_SAMPLES = 200 };
+enum { LEAST_SAMPLES = 5, MOST_SAMPLES = 200, FAR_PIECE = 16 << 20 };
 
 double qvl_limits_clock(void)
 {
@@ -65,22 +65,28 @@ static enum qvl_status measure(const struct figure *figure, struct qvl_limit lim
 
 struct stream {
     const char *data;
-    int64_t bytes; /* of the whole array */
-    int64_t passes;
+    int64_t bytes;  /* of the whole array */
+    int64_t piece;  /* read in one sample; the next one reads the next piece */
+    int64_t passes; /* over the piece */
     int threads;
+    int64_t position;
     uint64_t sum; /* of what was read: the reads have a use */
 };
 
 static enum qvl_status read_stream(void *context, double *work, struct qvl_error *error)
 {
     struct stream *stream = context;
-    const int64_t piece = stream->bytes / stream->threads / 512 * 512;
+    const int64_t piece = stream->piece / stream->threads / 512 * 512;
+    if (stream->position + stream->piece > stream->bytes)
+        stream->position = 0;
+    const char *data = stream->data + stream->position;
     uint64_t sum = 0;
     (void)error;
 #pragma omp parallel for num_threads(stream->threads) schedule(static, 1) reduction(+ : sum)
     for (int i = 0; i < stream->threads; i++)
-        sum += qvl_limit_read(stream->data + i * piece, piece, stream->passes);
+        sum += qvl_limit_read(data + i * piece, piece, stream->passes);
     stream->sum += sum;
+    stream->position += stream->piece;
     *work = (double)piece * stream->threads * (double)stream->passes;
     return QVL_OK;
 }
@@ -123,8 +129,8 @@ static enum qvl_status measure_compute(const struct figure *base, struct qvl_err
     const struct {
         const char *name, *what;
         double (*loop)(int64_t rounds, float *sink);
-        int64_t rounds; /* about 10 ms */
-    } loops[] = {{"fma_f32", qvl_limit_fma_name(), qvl_limit_fma, 1000000},
+        int64_t rounds; /* milliseconds */
+    } loops[] = {{"fma_f32", qvl_limit_fma_name(), qvl_limit_fma, 500000},
                  {"fma_bf16", "AVX-512 BF16 pairs", qvl_limit_bf16_dot, 500000},
                  {"tile_bf16", "AMX tiles", qvl_limit_bf16_tile, 100000}};
     for (size_t i = 0; i < sizeof loops / sizeof *loops; i++)
@@ -160,8 +166,12 @@ static enum qvl_status measure_reads(const struct figure *base, const char *data
     for (int threads = 1; threads <= base->limits->threads;
          threads = next_threads(threads, base->limits->threads)) {
         /* beyond all caches, and inside the first or second one of each core */
-        struct stream far = {data, bytes, 1, threads, 0};
-        struct stream near = {data, INT64_C(32768) * threads, 2000, threads, 0};
+        const int64_t cached = INT64_C(32768) * threads;
+        struct stream far = {.data = data, .bytes = bytes, .passes = 1, .threads = threads};
+        struct stream near = {
+            .data = data, .bytes = cached, .piece = cached, .passes = 500, .threads = threads};
+        /* milliseconds, so that some samples escape whatever else runs here */
+        far.piece = bytes / 4 < FAR_PIECE ? bytes / 4096 * 1024 : FAR_PIECE;
         struct figure figure = *base;
         struct qvl_limit limit = {.unit = "B/s", .threads = threads};
         figure.run = read_stream;
@@ -184,7 +194,11 @@ static enum qvl_status measure_sweep(const struct figure *base, const char *data
     const struct qvl_limits_options brief = {.seconds = seconds_of(base->options) / 4};
     for (int64_t bytes = 8192; bytes <= most && limits->sweep_count < QVL_SWEEP; bytes *= 2) {
         struct qvl_limits one = {0};
-        struct stream stream = {data, bytes, bytes < (1 << 24) ? (1 << 24) / bytes : 1, 1, 0};
+        struct stream stream = {.data = data,
+                                .bytes = bytes,
+                                .piece = bytes,
+                                .passes = bytes < (1 << 24) ? (1 << 24) / bytes : 1,
+                                .threads = 1};
         const struct figure figure = {&brief, &one, read_stream, &stream};
         QVL_TRY(measure(&figure, (struct qvl_limit){.name = "sweep"}, false, error));
         limits->sweep_bytes[limits->sweep_count] = (double)bytes;

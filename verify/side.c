@@ -196,6 +196,15 @@ enum qvl_status qvl_side_refill(struct qvl_side *side, const struct qvl_problem 
     return QVL_OK;
 }
 
+enum qvl_status qvl_side_reload(struct qvl_side *side, struct qvl_error *error)
+{
+    drop_caches(side);
+    for (int i = 0; i < side->problem->count; i++)
+        if (side->problem->operands[i].role != QVL_ROLE_WEIGHT)
+            QVL_TRY(fill(side, i, error));
+    return QVL_OK;
+}
+
 void qvl_side_close(struct qvl_side *side)
 {
     for (int i = 0; i < side->problem->count; i++) {

@@ -31,6 +31,9 @@ void qvl_side_close(struct qvl_side *side);
 enum qvl_status qvl_side_refill(struct qvl_side *side, const struct qvl_problem *problem,
                                 struct qvl_error *error);
 
+/* The same for a problem whose inputs have changed and whose weights have not: those stay as prepared. */
+enum qvl_status qvl_side_reload(struct qvl_side *side, struct qvl_error *error);
+
 /* The type an operand has on this side. */
 enum qvl_dtype qvl_side_dtype(const struct qvl_side *side, const struct qvl_operand *operand);
 

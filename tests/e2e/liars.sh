@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Backends that lie about their time (tests/plugins/liar.c) get no time from qvl-bench; honest ones do, in a JSON that
+# Google Benchmark's tools read. No assertion here depends on how fast the machine is.
+# $1: qvl-audit, beside which qvl-bench and the folder `plugins` lie; $2: a scratch folder.
+set -uo pipefail
+folder=$(cd "$(dirname "$1")" && pwd)
+bench=$folder/qvl-bench
+scratch=$2
+[ -x "$bench" ] || { echo "qvl-bench was not built: Google Benchmark is missing"; exit 77; }
+rm -rf "$scratch" && mkdir -p "$scratch" && cd "$scratch" || exit 1
+passed=0
+failed=0
+
+note() {
+    if [ "$1" -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        echo "FAILED: $2"
+        failed=$((failed + 1))
+    fi
+}
+
+# exits STATUS PATTERN COMMAND...: the exit code, and a line of the output that matches.
+exits() {
+    local wanted=$1 pattern=$2 status
+    shift 2
+    "$@" >out 2>&1 </dev/null
+    status=$?
+    [ "$status" -eq "$wanted" ] && grep -qE -- "$pattern" out
+    note $? "$*: exit $status, $wanted wanted; \"$pattern\" wanted in: $(head -c 2000 out)"
+}
+
+# A busy machine must not decide: its disturbances are noted, not judged.
+quick=("$bench" --quick --conditions=report --benchmark_min_time=0.001)
+case=--case='linear rows=4 in=256 out=192 bias=1 pad=0 dtype=bf16'
+
+lies() {
+    "${quick[@]}" --backend="$folder/plugins/liar_$1.so" "$case" --benchmark_out="$1.json" >out 2>&1 </dev/null
+    local status=$?
+    [ "$status" -eq "$2" ] && [ "$(grep -cE "/(hot|cold)/.*ERROR OCCURRED: '$3" out)" -eq 2 ]
+    note $? "liar_$1: exit $status, $2 wanted; twice \"$3\" wanted in: $(tail -3 out)"
+    python3 - "$1.json" <<'PYTHON'
+import json, sys
+runs = json.load(open(sys.argv[1]))["benchmarks"]
+assert len(runs) == 2 and all(run["error_occurred"] and run["error_message"] for run in runs)
+assert not any("FLOP/s" in run or "median_s" in run for run in runs) # no record
+PYTHON
+    note $? "liar_$1: the JSON has a time"
+}
+lies skips 1 'FAILED: y: 768 of 768 elements were not computed'
+lies returns 1 'FAILED: y: [0-9]+ of 768 elements were not computed'
+lies previous 1 'FAILED: the outputs of a timed call are wrong'
+lies notices 1 'FAILED: the outputs of a timed call are wrong'
+# the two whose outputs are right: what gives them away takes them milliseconds
+case=--case='linear rows=16 in=512 out=512 bias=1 pad=0 dtype=bf16'
+lies caches 5 'INVALID: inputs seen before are answered in'
+lies waits 5 'INVALID: sync returned after .* the call had not finished'
+
+# ---- an honest one ----
+
+exits 0 '/hot/.*FLOP/s=' "${quick[@]}" --backend=ref "$case" --benchmark_out=ref.json
+python3 - ref.json <<'PYTHON'
+import json, sys
+report = json.load(open(sys.argv[1]))
+assert "ref" in report["context"] and float(report["context"]["limit_memory_B/s"]) > 0
+hot, cold = report["benchmarks"]
+assert hot["name"] == "case/linear/rows:16/in:512/out:512/bias:1/pad:0/bf16/hot/manual_time", hot["name"]
+assert "/cold/" in cold["name"]
+for run in hot, cold:
+    assert run["FLOP"] == 2 * 16 * 512 * 512
+    assert run["B"] == 2 * (16 * 512 + 512 * 512 + 512 + 16 * 512)
+    assert run["median_s"] > 0 and run["iterations"] >= 1 and 0 < run["of_limit"] < 1.05
+    assert abs(run["FLOP/s"] * run["median_s"] / run["FLOP"] - 1) < 1e-6
+PYTHON
+note $? "ref.json is not as documented"
+exits 0 '^cpu/case/add/.*/hot/' "${quick[@]}" --backend=ref,cpu --case='add rows=3 dim=64 pad=0 inplace=0'
+exits 0 'qwen3-vl-2b/attention/heads:16/kv:8/d:128/past:4095/rows:1/' "$bench" --quick --benchmark_list_tests
+exits 0 'qwen3-vl-235b-a22b/moe_experts/rows:1/experts:16/k:8/dim:4096/ffn:1536/' "$bench" --quick \
+    --model=qwen3-vl-235b-a22b --benchmark_list_tests
+exits 1 "FAILED|INVALID" "${quick[@]}" --backend=mutant:pos.fused_reads_row0 \
+    --case='mrope_table rows=9 d=128 s0=24 s1=20 s2=20 chunked=0 yarn=0 double=0 top=65535 dtype=f32'
+# physics: a device whose datasheet says one FLOP/s more than nothing
+cat >slow.json <<'JSON'
+{"devices": [{"name": "abacus", "title": "Abacus", "kind": "cpu", "flops": {"bf16": 1000, "fp32": 1000}, "memory": 1e9,
+  "bandwidth": 1000, "source": "made up"}]}
+JSON
+exits 5 'INVALID: .* s is less than the .* at this machine' "${quick[@]}" --device=abacus --hardware=slow.json --backend=ref "$case"
+exits 2 'no device nothing' "$bench" --quick --device=nothing "$case"
+exits 2 'no model nothing' "$bench" --quick --model=nothing
+exits 2 'is a probe' "$bench" --quick --case='repeat_add rows=3 dim=64 pad=0 inplace=0'
+exits 4 'no backend|does not load' "$bench" --quick --backend=./missing.so "$case"
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -ge 22 ]

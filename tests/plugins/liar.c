@@ -1,0 +1,196 @@
+/* A plugin whose `linear` lies about its time, in one of six ways; otherwise the reference. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "qvl/backend.h"
+#include "ref/ref.h"
+
+qvl_backend_open_fn qvl_backend_open;
+
+enum lie {
+    SKIPS,    /* does nothing when the output stands where it stood in an earlier call */
+    CACHES,   /* keeps outputs by a hash of the inputs */
+    RETURNS,  /* before it has finished; sync does not wait, download neither */
+    WAITS,    /* the same, but download waits */
+    NOTICES,  /* computes the first calls of a shape, and then no more */
+    PREVIOUS, /* hands out what the call before computed */
+};
+
+static struct qvl_backend honest;
+static struct qvl_linear_args pending; /* of the thread */
+static pthread_t thread;
+static bool running;
+
+static size_t bytes_of(const struct qvl_tensor *tensor)
+{
+    return (size_t)(tensor->shape[0] * tensor->stride[0]) * qvl_dtype_bytes(tensor->dtype);
+}
+
+/* ---- skipping, noticing, handing out the last one ---- */
+
+enum { PLACES = 4096 };
+
+static enum qvl_status skip(struct qvl_backend *backend, const struct qvl_linear_args *args,
+                            struct qvl_error *error)
+{
+    static const void *seen[PLACES];
+    int i = 0;
+    while (i < PLACES - 1 && seen[i] && seen[i] != args->y.data)
+        i++;
+    if (seen[i] == args->y.data)
+        return QVL_OK;
+    seen[i] = args->y.data;
+    return honest.ops.linear(backend, args, error);
+}
+
+static enum qvl_status notice(struct qvl_backend *backend, const struct qvl_linear_args *args,
+                              struct qvl_error *error)
+{
+    static int64_t shape[3];
+    static int calls;
+    const int64_t now[3] = {args->x.shape[0], args->x.shape[1], args->y.shape[1]};
+    calls = memcmp(shape, now, sizeof now) == 0 ? calls + 1 : 0;
+    memcpy(shape, now, sizeof now);
+    if (calls < 4)
+        return honest.ops.linear(backend, args, error);
+    for (int64_t row = 0; row < now[0]; row++) /* plausible, and cheap */
+        memset((char *)args->y.data + (size_t)(row * args->y.stride[0]) * qvl_dtype_bytes(args->y.dtype), 0,
+               (size_t)now[2] * qvl_dtype_bytes(args->y.dtype));
+    return QVL_OK;
+}
+
+static enum qvl_status hand_out_previous(struct qvl_backend *backend, const struct qvl_linear_args *args,
+                                         struct qvl_error *error)
+{
+    static char *last;
+    static size_t last_bytes;
+    const size_t bytes = bytes_of(&args->y);
+    QVL_TRY(honest.ops.linear(backend, args, error));
+    char *computed = malloc(bytes);
+    memcpy(computed, args->y.data, bytes);
+    if (last && last_bytes == bytes)
+        memcpy(args->y.data, last, bytes);
+    free(last);
+    last = computed;
+    last_bytes = bytes;
+    return QVL_OK;
+}
+
+/* ---- caching ---- */
+
+static enum qvl_status cache(struct qvl_backend *backend, const struct qvl_linear_args *args,
+                             struct qvl_error *error)
+{
+    static struct {
+        uint64_t hash;
+        size_t bytes;
+        char *output;
+    } cached[PLACES];
+    const unsigned char *x = args->x.data;
+    const size_t bytes = bytes_of(&args->y);
+    uint64_t hash = (uint64_t)(uintptr_t)args->weight ^ UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < bytes_of(&args->x); i++)
+        hash = (hash ^ x[i]) * UINT64_C(0x100000001b3);
+    int place = (int)(hash % PLACES);
+    if (cached[place].hash == hash && cached[place].bytes == bytes) {
+        memcpy(args->y.data, cached[place].output, bytes);
+        return QVL_OK;
+    }
+    QVL_TRY(honest.ops.linear(backend, args, error));
+    free(cached[place].output);
+    cached[place].output = malloc(bytes);
+    cached[place].hash = hash;
+    cached[place].bytes = bytes;
+    memcpy(cached[place].output, args->y.data, bytes);
+    return QVL_OK;
+}
+
+/* ---- returning early ---- */
+
+static void *compute(void *backend)
+{
+    struct qvl_error ignored;
+    usleep(3000);
+    (void)honest.ops.linear(backend, &pending, &ignored);
+    return NULL;
+}
+
+static void wait_for_thread(void)
+{
+    if (running)
+        pthread_join(thread, NULL);
+    running = false;
+}
+
+static enum qvl_status return_early(struct qvl_backend *backend, const struct qvl_linear_args *args,
+                                    struct qvl_error *error)
+{
+    static struct qvl_tensor bias;
+    wait_for_thread();
+    pending = *args;
+    if (args->bias) {
+        bias = *args->bias;
+        pending.bias = &bias;
+    }
+    if (pthread_create(&thread, NULL, compute, backend) != 0)
+        return qvl_fail(error, QVL_FAILED, "no thread");
+    running = true;
+    return QVL_OK;
+}
+
+/* What must not run into the thread: memory that changes or goes away. */
+static enum qvl_status upload(struct qvl_backend *backend, const struct qvl_tensor *to, const void *host,
+                              struct qvl_error *error)
+{
+    wait_for_thread();
+    return honest.upload(backend, to, host, error);
+}
+
+static enum qvl_status waiting_download(struct qvl_backend *backend, const struct qvl_tensor *from,
+                                        void *host, struct qvl_error *error)
+{
+    wait_for_thread();
+    return honest.download(backend, from, host, error);
+}
+
+static void release(struct qvl_backend *backend, void *data)
+{
+    wait_for_thread();
+    honest.release(backend, data);
+}
+
+static void destroy_weight(struct qvl_backend *backend, struct qvl_weight *weight)
+{
+    wait_for_thread();
+    honest.weight_destroy(backend, weight);
+}
+
+static void close_backend(struct qvl_backend *backend)
+{
+    wait_for_thread();
+    honest.close(backend);
+}
+
+enum qvl_status qvl_backend_open(const struct qvl_backend_options *options, struct qvl_backend **backend,
+                                 struct qvl_error *error)
+{
+    QVL_TRY(qvl_ref_open(options, backend, error));
+    struct qvl_backend *liar = *backend;
+    honest = *liar;
+    liar->name = "liar";
+    liar->close = close_backend;
+    switch ((enum lie)LIE) {
+    case SKIPS: liar->ops.linear = skip; break;
+    case CACHES: liar->ops.linear = cache; break;
+    case NOTICES: liar->ops.linear = notice; break;
+    case PREVIOUS: liar->ops.linear = hand_out_previous; break;
+    case WAITS: liar->download = waiting_download; /* fall through */
+    case RETURNS:
+        liar->ops.linear = return_early;
+        liar->upload = upload;
+        liar->release = release;
+        liar->weight_destroy = destroy_weight;
+    }
+    return QVL_OK;
+}
