@@ -209,8 +209,10 @@ static enum qvl_status time_chunks(struct qvl_sampler *sampler, struct qvl_seque
     }
     if (status == QVL_OK)
         status = qvl_sequence_fill(sequence, depth, seed, error);
+    const struct qvl_core_use begin = qvl_core_use_now();
     if (status == QVL_OK)
         status = repeat_rows(sampler, sequence, timed, &point->chunk, heads, &point->finite, error);
+    point->chunk_cores = qvl_core_use_since(&begin);
     if (status == QVL_OK) {
         point->head = median_of(heads, point->chunk.count);
         for (int64_t i = 0; i < point->chunk.count && timed < rows; i++)
@@ -246,6 +248,7 @@ static enum qvl_status time_steps(struct qvl_sampler *sampler, struct qvl_sequen
     enum qvl_status status = parts ? QVL_OK : qvl_fail(error, QVL_NO_MEMORY, "no memory for timings");
     if (status == QVL_OK && steps > 0) /* warm up */
         status = call(sampler, sequence, 1, true, error);
+    const struct qvl_core_use begin = qvl_core_use_now();
     for (int64_t i = 0; i < steps && status == QVL_OK; i++) {
         status = call(sampler, sequence, 1, true, error);
         if (status != QVL_OK)
@@ -256,6 +259,7 @@ static enum qvl_status time_steps(struct qvl_sampler *sampler, struct qvl_sequen
         parts[QVL_LAYER_KINDS * steps + i] = sampler->clock.rest;
         point->decode.values[point->decode.count++] = scaled(sampler) + sampler->clock.head;
     }
+    point->decode_cores = qvl_core_use_since(&begin);
     if (status == QVL_OK && steps > 0)
         status = qvl_samples_summarise(&point->decode, error);
     for (int kind = 0; kind < QVL_LAYER_KINDS && status == QVL_OK; kind++)

@@ -37,8 +37,9 @@ struct qvl_sampled_point {
     double head;                         /* median, one row */
     /* Decode steps: what each would take the whole model; and the parts as measured, medians. */
     struct qvl_samples decode;
-    double layer[QVL_LAYER_KINDS]; /* one layer; 0: no such kind */
-    double rest;                   /* embedding, tables, final norm */
+    double layer[QVL_LAYER_KINDS];    /* one layer; 0: no such kind */
+    double rest;                      /* embedding, tables, final norm */
+    double chunk_cores, decode_cores; /* that were at work (qvl_core_use) */
 };
 
 /* The chunks that were measured beside those of the points: at depth 0, and in the middle. */

@@ -12,11 +12,28 @@ void qvl_stage_clock_count_cpu(void)
     source = CLOCK_PROCESS_CPUTIME_ID;
 }
 
-double qvl_stage_clock_now(void)
+static double seconds_of(clockid_t clock)
 {
     struct timespec time;
-    clock_gettime(source, &time);
+    clock_gettime(clock, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+double qvl_stage_clock_now(void)
+{
+    return seconds_of(source);
+}
+
+struct qvl_core_use qvl_core_use_now(void)
+{
+    return (struct qvl_core_use){.cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID),
+                                 .wall = seconds_of(CLOCK_MONOTONIC)};
+}
+
+double qvl_core_use_since(const struct qvl_core_use *begin)
+{
+    const struct qvl_core_use end = qvl_core_use_now();
+    return end.wall > begin->wall ? (end.cpu - begin->cpu) / (end.wall - begin->wall) : 0;
 }
 
 /* The number behind `prefix` and the text behind it; -1 when the name begins otherwise. */

@@ -24,6 +24,14 @@ struct qvl_stage_clock {
 
 double qvl_stage_clock_now(void); /* seconds of the monotonic clock, or of the CPU */
 
+/* CPU seconds of all threads of the process so far, and wall time since any origin: their growth, divided, is
+ * the number of cores that were at work, fewer than there are threads when other programs took them. */
+struct qvl_core_use {
+    double cpu, wall;
+};
+struct qvl_core_use qvl_core_use_now(void);
+double qvl_core_use_since(const struct qvl_core_use *begin);
+
 /* Let all timings of this process count the CPU seconds of all its threads in place of wall time: less
  * disturbed by other programs, and the same on a quiet machine with one thread. Set once, in the beginning.
  */

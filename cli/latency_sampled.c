@@ -102,7 +102,10 @@ static void fill(struct qvl_record *record, const struct qvl_latency_run *run,
     if (point->decode.count) {
         qvl_latency_samples(record, "decode", &point->decode, QVL_FROM_MODELLED);
         qvl_record_real(record, "decode_rate", 1 / point->decode.median, "token/s", QVL_FROM_MODELLED);
+        qvl_record_real(record, "decode_cores_busy", point->decode_cores, "1", QVL_FROM_MEASURED);
+        qvl_record_detail(record);
     }
+    qvl_record_real(record, "chunk_cores_busy", point->chunk_cores, "1", QVL_FROM_MEASURED);
     fill_parts(record, run, point);
     record->status = point->finite ? QVL_CASE_PASSED : QVL_CASE_INVALID;
     if (!point->finite)

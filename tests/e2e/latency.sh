@@ -35,6 +35,7 @@ has latency "cpu 16384 sampled" '"beyond_positions":true'
 has latency "cpu 4864 sampled" '"beyond_positions":false'
 has latency "cpu 4864 sampled" '"chunk_rows_timed":64'
 for depth in 0 444 4608 16128; do has latency_chunk "cpu depth $depth" '"chunk_seconds"'; done
+has latency "cpu 4864 sampled" '"decode_cores_busy".*"chunk_cores_busy"'
 has latency_layer "cpu dense layer 100" '"cold_per_hot"'
 has latency_estimator "cpu 300" '"prefill_ratio".*"decode_ratio"'
 has latency_vision "cpu 96x160 sampled" '"modelled":\{"encode_median".*"block_median"|"block_median".*"encode_median"'
