@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "cli/models.h"
 
 /* What the rows of one report share. */
 struct source {
@@ -22,31 +23,52 @@ static const char *text_of(const cJSON *node, const char *otherwise)
     return cJSON_IsString(node) ? node->valuestring : otherwise;
 }
 
-/* The last part of the checkpoint's path. */
+/* The last part of the checkpoint's path, or the name of the shapes that were sampled. */
 static void name_model(const cJSON *workload, struct source *source)
 {
+    const cJSON *settings = member(workload, "settings");
+    const char *shapes = text_of(member(settings, "shapes"), NULL);
+    const struct qvl_model_table *table;
+    struct qvl_error ignored;
     char path[512];
-    snprintf(path, sizeof path, "%s", text_of(member(member(workload, "settings"), "weights"), "checkpoint"));
+    if (shapes && qvl_model_find(shapes, &table, &ignored) == QVL_OK) {
+        snprintf(source->model, sizeof source->model, "%.90s", table->name);
+        return;
+    }
+    snprintf(path, sizeof path, "%s", shapes ? shapes : text_of(member(settings, "weights"), "checkpoint"));
     for (size_t size = strlen(path); size > 1 && path[size - 1] == '/'; size--)
         path[size - 1] = '\0';
     const char *slash = strrchr(path, '/');
     snprintf(source->model, sizeof source->model, "%.90s", slash ? slash + 1 : path);
 }
 
-static void put_seconds(struct qvl_record *record, const char *name, const char *source_name,
-                        const cJSON *value)
+/* Seconds that the record measured, or modelled from sampled layers; *from says which. NULL: neither. */
+static const cJSON *find_seconds(const cJSON *latency, const char *key, enum qvl_provenance *from)
 {
-    if (!cJSON_IsNumber(value)) {
+    const cJSON *measured = member(member(latency, "measured"), key);
+    *from = cJSON_IsNumber(measured) ? QVL_FROM_MEASURED : QVL_FROM_MODELLED;
+    const cJSON *value = cJSON_IsNumber(measured) ? measured : member(member(latency, "modelled"), key);
+    return cJSON_IsNumber(value) && value->valuedouble > 0 ? value : NULL;
+}
+
+static void put_seconds(struct qvl_record *record, const char *name, const char *source_name,
+                        const cJSON *latency, const char *key)
+{
+    enum qvl_provenance from;
+    const cJSON *value = find_seconds(latency, key, &from);
+    if (!value) {
         qvl_record_missing(record, name, "not in the report");
         return;
     }
-    qvl_record_real(record, name, value->valuedouble, "s", QVL_FROM_MEASURED);
-    qvl_record_text(record, source_name, "measured", QVL_FROM_MEASURED);
+    qvl_record_real(record, name, value->valuedouble, "s", from);
+    qvl_record_text(record, source_name, from == QVL_FROM_MEASURED ? "measured" : "measured by sampling",
+                    from);
 }
 
 static struct qvl_record *row_of(const struct source *source, const cJSON *latency)
 {
-    const cJSON *measured = member(latency, "measured"), *decode = member(measured, "decode_median");
+    enum qvl_provenance from;
+    const cJSON *decode = find_seconds(latency, "decode_median", &from);
     const cJSON *context = member(member(latency, "settings"), "context");
     char name[256];
     snprintf(name, sizeof name, "%.60s, %.60s in %.100s", source->model,
@@ -56,14 +78,14 @@ static struct qvl_record *row_of(const struct source *source, const cJSON *laten
     qvl_record_detail(record);
     qvl_record_text(record, "device", source->machine, QVL_FROM_SETTING);
     qvl_record_detail(record);
-    qvl_record_int(record, "context", cJSON_IsNumber(context) ? (int64_t)context->valuedouble : 0, "token",
-                   QVL_FROM_SETTING);
+    const bool counted = cJSON_IsNumber(context) && context->valuedouble > 0 && context->valuedouble < 1e15;
+    qvl_record_int(record, "context", counted ? (int64_t)context->valuedouble : 0, "token", QVL_FROM_SETTING);
     qvl_record_detail(record);
     qvl_record_int(record, "devices", 1, NULL, QVL_FROM_SETTING);
-    put_seconds(record, "ttft", "ttft_source", member(measured, "prefill_median"));
-    put_seconds(record, "tpot", "tpot_source", decode);
-    if (cJSON_IsNumber(decode) && decode->valuedouble > 0)
-        qvl_record_real(record, "rate", 1 / decode->valuedouble, "token/s", QVL_FROM_MEASURED);
+    put_seconds(record, "ttft", "ttft_source", latency, "prefill_median");
+    put_seconds(record, "tpot", "tpot_source", latency, "decode_median");
+    if (decode)
+        qvl_record_real(record, "rate", 1 / decode->valuedouble, "token/s", from);
     return record;
 }
 

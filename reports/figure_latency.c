@@ -40,6 +40,12 @@ static void key_of_sources(struct qvl_text *out)
     }
 }
 
+static int by_x(const void *a, const void *b)
+{
+    const struct qvl_plot_point *x = a, *y = b;
+    return (x->x > y->x) - (x->x < y->x);
+}
+
 /* The values of one model on one device along the context. */
 static void add_device(const struct qvl_report *report, const char *model, const char *device,
                        const char *field, int colour, struct panel *panel)
@@ -48,12 +54,13 @@ static void add_device(const struct qvl_report *report, const char *model, const
     if (panel->series_count == MAX_SERIES)
         return;
     struct qvl_plot_series *series = &panel->series[panel->series_count];
+    struct qvl_plot_point *points = &panel->points[panel->point_count];
     *series = (struct qvl_plot_series){.label = colour >= 0 ? device : NULL,
                                        .name = device,
                                        .colour = colour >= 0 ? colour : QVL_PLOT_MUTED,
                                        .marker = colour,
                                        .line = true,
-                                       .points = &panel->points[panel->point_count]};
+                                       .points = points};
     snprintf(source_field, sizeof source_field, "%s_source", field);
     for (int64_t i = 0; i < report->record_count && panel->point_count < MAX_POINTS; i++) {
         const struct qvl_record *record = report->records[i];
@@ -63,12 +70,62 @@ static void add_device(const struct qvl_report *report, const char *model, const
         const char *source = qvl_figure_text(record, source_field);
         if (!(x > 0) || !(y > 0))
             continue;
-        panel->points[panel->point_count++] = (struct qvl_plot_point){
+        points[series->count++] = (struct qvl_plot_point){
             x, y, source ? qvl_plot_source_of(source) : QVL_PLOT_ROOFLINE, record->name};
-        series->count++;
+        panel->point_count++;
     }
-    if (series->count > 0)
+    if (series->count == 0)
+        return;
+    qsort(points, (size_t)series->count, sizeof *points, by_x);
+    panel->series_count++;
+}
+
+/* A panel of the "latency" records: one line for each beginning of their names ("cpu" of "cpu 8192"). */
+static void measured_panel(const struct qvl_report *report, const char *prefix, const char *axis,
+                           struct panel *panel, struct qvl_text *out)
+{
+    char labels[QVL_PLOT_COLOURS][24];
+    char field[32];
+    snprintf(field, sizeof field, "%s_median", prefix);
+    panel->point_count = panel->series_count = 0;
+    for (int line = 0; line < QVL_PLOT_COLOURS; line++) {
+        struct qvl_plot_series *series = &panel->series[panel->series_count];
+        struct qvl_plot_point *points = &panel->points[panel->point_count];
+        labels[line][0] = '\0';
+        *series = (struct qvl_plot_series){.label = labels[line],
+                                           .name = labels[line],
+                                           .colour = line,
+                                           .marker = line,
+                                           .line = true,
+                                           .points = points};
+        for (int64_t i = 0; i < report->record_count && panel->point_count < MAX_POINTS; i++) {
+            const struct qvl_record *record = report->records[i];
+            const double x = qvl_figure_number(record, "context"), y = qvl_figure_number(record, field);
+            char label[24];
+            bool taken = strcmp(record->kind, "latency") != 0 || !(x > 0) || !(y > 0);
+            snprintf(label, sizeof label, "%.*s", (int)strcspn(record->name, " "), record->name);
+            for (int before = 0; before < line && !taken; before++)
+                taken = strcmp(labels[before], label) == 0;
+            if (taken || (labels[line][0] && strcmp(labels[line], label) != 0))
+                continue;
+            strcpy(labels[line], label);
+            points[series->count++] = (struct qvl_plot_point){x, y, QVL_PLOT_MEASURED, record->name};
+            panel->point_count++;
+        }
+        if (series->count == 0)
+            break;
+        qsort(points, (size_t)series->count, sizeof *points, by_x);
         panel->series_count++;
+    }
+    const struct qvl_plot plot = {.title = axis,
+                                  .x_label = "context (tokens)",
+                                  .y_label = axis,
+                                  .x_axis = QVL_PLOT_TOKENS,
+                                  .y_axis = QVL_PLOT_SECONDS,
+                                  .series = panel->series,
+                                  .series_count = panel->series_count};
+    if (panel->point_count > 0)
+        end_panel(&plot, prefix, out);
 }
 
 static void latency_panel(const struct qvl_report *report, const char *model, const struct qvl_names *devices,
@@ -88,6 +145,24 @@ static void latency_panel(const struct qvl_report *report, const char *model, co
                                   .series_count = panel->series_count};
     if (panel->point_count > 0)
         end_panel(&plot, model, out);
+}
+
+void qvl_write_measured_plots(const struct qvl_report *report, struct qvl_text *out)
+{
+    int64_t rows = 0;
+    for (int64_t i = 0; i < report->record_count; i++)
+        rows += strcmp(report->records[i]->kind, "latency") == 0;
+    struct panel *panel = rows > 0 ? malloc(sizeof *panel) : NULL;
+    out->failed = out->failed || (rows > 0 && !panel);
+    if (!panel)
+        return;
+    begin_figure("latency", "Latency against context",
+                 "Medians on this machine; the table says how each was found.", out);
+    qvl_text_print(out, "<div class=\"panels\">\n");
+    measured_panel(report, "decode", "time per token (s)", panel, out);
+    measured_panel(report, "prefill", "time to first token (s)", panel, out);
+    qvl_text_print(out, "</div></section>\n");
+    free(panel);
 }
 
 void qvl_write_latency_plots(const struct qvl_report *report, struct qvl_text *out)

@@ -32,6 +32,7 @@ int qvl_names_index(const struct qvl_names *names, const char *text); /* -1: non
 void qvl_figure_choose_devices(const struct qvl_report *report, struct qvl_names *chosen);
 
 void qvl_write_overviews(const struct qvl_report *report, struct qvl_text *out);
+void qvl_write_measured_plots(const struct qvl_report *report, struct qvl_text *out);
 void qvl_write_latency_plots(const struct qvl_report *report, struct qvl_text *out);
 void qvl_write_roofline_plots(const struct qvl_report *report, struct qvl_text *out);
 

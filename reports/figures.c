@@ -120,6 +120,7 @@ enum qvl_status qvl_figures_write(const struct qvl_report *report, struct qvl_te
                                   struct qvl_error *error)
 {
     qvl_write_overviews(report, out);
+    qvl_write_measured_plots(report, out);
     qvl_write_latency_plots(report, out);
     qvl_write_roofline_plots(report, out);
     return out->failed ? qvl_fail(error, QVL_NO_MEMORY, "no memory for the figures of a page") : QVL_OK;

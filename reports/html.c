@@ -61,11 +61,9 @@ static void put_contents(const struct qvl_report *report, struct qvl_text *out)
 {
     static const struct {
         const char *kind, *id, *text;
-    } parts[] = {{"memory", "fits", "What fits"},
-                 {"control", "rates", "Control rates"},
-                 {"procure", "tpot", "Per token"},
-                 {"procure", "ttft", "First token"},
-                 {"roofline", "roofline", "Roofline"}};
+    } parts[] = {{"memory", "fits", "What fits"},    {"control", "rates", "Control rates"},
+                 {"latency", "latency", "Latency"},  {"procure", "tpot", "Per token"},
+                 {"procure", "ttft", "First token"}, {"roofline", "roofline", "Roofline"}};
     qvl_text_print(out, "<nav><div>");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (has_kind(report, parts[i].kind))

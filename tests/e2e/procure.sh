@@ -70,6 +70,14 @@ check "measure" exits 0 "$audit" latency --weights "$scratch/small" --context 64
     --json "$scratch/latency.json"
 check "measured rows" exits 0 "$audit" procure --model 2B --device l40s --context 8K "$scratch/latency.json" --jsonl -
 check "are called measured" test "$(grep -c '"tpot_source":"measured"' "$scratch/stdout")" -eq 2
+cat >"$scratch/sampled.json" <<'JSON'
+{"format": "qvl-report", "environment": {"measured": {"cpu": "A CPU"}}, "workload": {"settings": {"shapes": "2B"}}, "records": [
+ {"kind": "latency", "name": "cpu 8192", "status": "PASSED", "settings": {"context": 8192}, "modelled": {"prefill_median": 100, "decode_median": 0.5}},
+ {"kind": "latency", "name": "cpu 32768", "status": "SKIPPED", "settings": {"context": 32768}}]}
+JSON
+check "sampled rows" exits 0 "$audit" procure --model 2B --device l40s --context 8K "$scratch/sampled.json" --jsonl -
+check "go by the name of their shapes" says '"name":"qwen3-vl-2b, cpu 8192 in'
+check "say that they were sampled" test "$(grep -c '"tpot_source":"measured by sampling"' "$scratch/stdout")" -eq 1
 check "beside modelled ones" says '"source":"'
 
 # Refusals.

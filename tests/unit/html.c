@@ -88,6 +88,32 @@ static void other_reports_have_tables(void **state)
     qvl_report_clear(&report);
 }
 
+/* Records of `latency`: a panel each of decode and prefill, a line a backend. */
+static void latency_records_are_drawn(void **state)
+{
+    struct qvl_report report = {0};
+    char *text;
+    size_t size;
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "%s %d", i % 2 ? "cpu" : "ref", 64 << i / 2);
+        struct qvl_record *record = qvl_record_create("latency", name, QVL_CASE_PASSED);
+        qvl_record_int(record, "context", 64 << i / 2, "token", QVL_FROM_SETTING);
+        qvl_record_real(record, "prefill_median", 0.1 * (i + 1), "s", QVL_FROM_MEASURED);
+        qvl_record_real(record, "decode_median", 0.01 * (i + 1), "s", QVL_FROM_MEASURED);
+        take(&report, record);
+    }
+    assert_int_equal(qvl_report_text(&report, QVL_REPORT_HTML, &text, &size, NULL), QVL_OK);
+    assert_int_equal(count(text, "<svg class=\"plot\""), 2);
+    assert_int_equal(count(text, "class=\"line sm c0\""), 2);
+    assert_int_equal(count(text, "class=\"line sm c1\""), 2);
+    assert_int_equal(count(text, "class=\"line sm c2\""), 0);
+    assert_int_equal(count(text, ">ref</text>") + count(text, ">cpu</text>"), 4);
+    free(text);
+    qvl_report_clear(&report);
+}
+
 /* Of many devices eight get a colour: measured ones first, the slowest last. */
 static void chooses_devices(void **state)
 {
@@ -146,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_page_is_complete_and_escaped),
         cmocka_unit_test(other_reports_have_tables),
+        cmocka_unit_test(latency_records_are_drawn),
         cmocka_unit_test(chooses_devices),
         cmocka_unit_test(places_points),
     };
