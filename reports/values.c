@@ -75,7 +75,7 @@ static void seconds(struct qvl_text *text, double value)
 /* True when the value was written with a prefix or its own unit. */
 static bool number_scaled(struct qvl_text *text, double value, const char *unit)
 {
-    static const char *const decimal[] = {"", "k", "M", "G", "T", "P", "E"};
+    static const char *const decimal[] = {"", "k", "M", "G", "T", "P", "E", "Z", "Y"};
     static const char *const binary[] = {"", "Ki", "Mi", "Gi", "Ti", "Pi"};
     if (!unit || !isfinite(value))
         return false;
@@ -88,7 +88,7 @@ static bool number_scaled(struct qvl_text *text, double value, const char *unit)
         return true;
     }
     if ((starts_with(unit, "FLOP") || strcmp(unit, "parameter") == 0) && fabs(value) >= 10000) {
-        scaled(text, value, 1000, decimal, 7);
+        scaled(text, value, 1000, decimal, 9);
         return true;
     }
     return false;

@@ -102,7 +102,8 @@ static void numbers_are_exact_for_machines_and_short_for_people(void **state)
     assert_texts(integer(4096, "B"), "4096", "4096 B", "4096 B");
     assert_texts(integer(1536L * 1024 * 1024, "B"), "1610612736", "1.500 GiB", "1.500 GiB");
     assert_texts(real(2.5e9, "FLOP/token"), "2500000000", "2.500 G", "2.500 GFLOP/token");
-    assert_texts(real(1e21, "FLOP"), "1e+21", "1000 E", "1000 EFLOP");
+    assert_texts(real(1e21, "FLOP"), "1e+21", "1.000 Z", "1.000 ZFLOP");
+    assert_texts(real(1e27, "FLOP"), "1e+27", "1000 Y", "1000 YFLOP");
     assert_texts(real(0.1, NULL), "0.1", "0.1", "0.1");
     assert_texts(real(1.0 / 3, "1"), "0.3333333333333333", "0.3333", "0.3333");
     assert_texts(real(0.00123456, "s"), "0.00123456", "1.235 ms", "1.235 ms");
