@@ -1,8 +1,8 @@
 /* The faults inside kernels, in the order of the museum: X(identifier, name, section, entry, what is wrong,
  * excuse). Names are the museum's slugs; those of its section 8, 10 and 15 that it does not have are ours.
  *
- * Each fault sits at its place in the kernel behind honest_fault(backend, QVL_FAULT_...). Where two rows of the
- * museum would be one fault here, it is planted once:
+ * Each fault sits at its place in the kernel behind honest_fault(backend, QVL_FAULT_...). Where two rows of
+ * the museum would be one fault here, it is planted once:
  * - norm.cast_order_residual is norm.cast_order: no entry adds and normalises in one;
  * - moe.softmax_topk_only is no fault: the contract renormalises, and a softmax over the chosen is that;
  * - moe.flag_ignored is moe.no_renorm: there is no flag;
