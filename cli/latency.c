@@ -2,6 +2,7 @@
  * first token; of a checkpoint or of random weights, whole or by sampling. */
 #include "base/file.h"
 #include "bench/stage_clock.h"
+#include "cli/latency_predict.h"
 #include "cli/latency_records.h"
 #include "cli/latency_run.h"
 #include "cli/models.h"
@@ -21,6 +22,7 @@ enum {
     OPTION_SAMPLE,
     OPTION_WHOLE,
     OPTION_CHECK,
+    OPTION_PREDICT,
     OPTION_LAYERS,
     OPTION_MEMORY,
     OPTION_FRAME,
@@ -39,6 +41,8 @@ static const struct argp_option options_table[] = {
     {"context", OPTION_CONTEXT, "LIST", 0, "Prompt lengths (default 512,2K,8K whole, 8K,32K,256K,1M sampled)",
      3},
     {"check", OPTION_CHECK, "LIST", 0, "Contexts measured both ways, to see how good sampling is", 3},
+    {"predict", OPTION_PREDICT, "LIST", 0,
+     "Contexts predicted from the model's ops, timed at two other depths, and measured whole", 3},
     {"decode-steps", OPTION_STEPS, "N", 0, "Timed decode steps at each context (default 16)", 3},
     {"repeats", OPTION_REPEATS, "N", 0, "Prefills or chunks timed at each context (default 3)", 3},
     {"sample-layers", OPTION_LAYERS, "N", 0,
@@ -121,6 +125,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         list_option(state, "context", argument, run->contexts, &run->context_count);
         return 0;
     case OPTION_CHECK: list_option(state, "check", argument, run->checks, &run->check_count); return 0;
+    case OPTION_PREDICT:
+        list_option(state, "predict", argument, run->predicted, &run->predicted_count);
+        return 0;
     case OPTION_STEPS: count_option(state, "decode-steps", argument, 0, &run->decode_steps); return 0;
     case OPTION_REPEATS: count_option(state, "repeats", argument, 1, &run->repeats); return 0;
     case OPTION_SEED: count_option(state, "seed", argument, 0, &run->seed); return 0;
@@ -225,6 +232,7 @@ static enum qvl_status describe(struct qvl_latency_run *run, struct qvl_error *e
                    QVL_FROM_SETTING);
     qvl_record_ints(record, "contexts", run->contexts, run->context_count, "token", QVL_FROM_SETTING);
     qvl_record_ints(record, "checks", run->checks, run->check_count, "token", QVL_FROM_SETTING);
+    qvl_record_ints(record, "predicted", run->predicted, run->predicted_count, "token", QVL_FROM_SETTING);
     qvl_record_int(record, "decode_steps", run->decode_steps, NULL, QVL_FROM_SETTING);
     qvl_record_int(record, "repeats", run->repeats, NULL, QVL_FROM_SETTING);
     qvl_record_int(record, "sample_layers", run->layers, NULL, QVL_FROM_SETTING);
@@ -260,6 +268,7 @@ static enum qvl_status measure(struct qvl_latency_run *run, struct qvl_error *er
     if (run->whole)
         QVL_TRY(report_whole(run, error));
     QVL_TRY(qvl_latency_check_report(run, error));
+    QVL_TRY(qvl_latency_predict_report(run, run->predicted, run->predicted_count, error));
     QVL_TRY(qvl_latency_frames_report(run, error));
     return qvl_latency_files_report(run, error);
 }

@@ -19,6 +19,8 @@ struct qvl_latency_run {
     int64_t context_count;
     int64_t checks[QVL_LATENCY_MAX_CONTEXTS]; /* measured both ways */
     int64_t check_count;
+    int64_t predicted[QVL_LATENCY_MAX_CONTEXTS]; /* from calibrated ops, and measured */
+    int64_t predicted_count;
     int64_t frames[QVL_LATENCY_MAX_FRAMES][2]; /* height, width */
     int64_t frame_count;
     bool frames_given;

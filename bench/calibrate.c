@@ -1,0 +1,258 @@
+#include "bench/calibrate.h"
+
+#include <stdlib.h>
+
+#include "bench/latency.h"
+#include "bench/latency_parts.h"
+#include "bench/stage_clock.h"
+#include "model/sample.h"
+
+enum { LEAST_ROWS = 64, MOST_REPEATS = 64 };
+
+/* ---- the clock in the op table ---- */
+
+/* Entries have no argument for it: one calibration at a time. */
+static struct {
+    struct qvl_ops ops; /* of the backend itself */
+    double seconds[QVL_CALL_CLASSES];
+} clocked;
+
+static enum qvl_call_class class_of(const char *entry)
+{
+    return strcmp(entry, "linear") == 0 || strcmp(entry, "moe_experts") == 0 ? QVL_CALL_PRODUCTS
+           : strcmp(entry, "attention") == 0                                 ? QVL_CALL_ATTENTION
+           : strcmp(entry, "output_head") == 0                               ? QVL_CALL_HEAD
+                                                                             : QVL_CALL_REST;
+}
+
+#define CLOCKED(name)                                                                                        \
+    static enum qvl_status clocked_##name(struct qvl_backend *backend, const struct qvl_##name##_args *args, \
+                                          struct qvl_error *error)                                           \
+    {                                                                                                        \
+        const double start = qvl_stage_clock_now();                                                          \
+        enum qvl_status status = clocked.ops.name(backend, args, error);                                     \
+        if (status == QVL_OK)                                                                                \
+            status = backend->sync(backend, error);                                                          \
+        clocked.seconds[class_of(#name)] += qvl_stage_clock_now() - start;                                   \
+        return status;                                                                                       \
+    }
+QVL_OPS(CLOCKED)
+#undef CLOCKED
+
+static void start_clock(struct qvl_backend *backend)
+{
+    memset(clocked.seconds, 0, sizeof clocked.seconds);
+    clocked.ops = backend->ops;
+#define REPLACE(name)                                                                                        \
+    if (backend->ops.name)                                                                                   \
+        backend->ops.name = clocked_##name;
+    QVL_OPS(REPLACE)
+#undef REPLACE
+}
+
+/* ---- measuring ---- */
+
+struct calls {
+    struct qvl_model *model;
+    struct qvl_backend *backend;
+    const struct qvl_calibration_options *options;
+    struct qvl_sequence *sequence;
+    int64_t *tokens; /* room for a chunk */
+    float *logits;
+    uint64_t stream; /* a fresh one for every call */
+};
+
+/* One forward call of `rows` rows behind `depth` tokens, with the logits of the last row. */
+static enum qvl_status call(struct calls *calls, int64_t rows, int64_t depth,
+                            double seconds[QVL_CALL_CLASSES], double *total, struct qvl_error *error)
+{
+    const struct qvl_model_config *config = qvl_model_get_config(calls->model);
+    const int64_t last = rows - 1;
+    const struct qvl_step step = {.sequence = calls->sequence,
+                                  .tokens = calls->tokens,
+                                  .count = rows,
+                                  .logit_rows = &last,
+                                  .logit_count = 1};
+    calls->stream++;
+    for (int64_t i = 0; i < rows; i++)
+        calls->tokens[i] = qvl_latency_token(config, calls->options->seed, calls->stream, i);
+    start_clock(calls->backend);
+    const double start = qvl_stage_clock_now();
+    const enum qvl_status status = qvl_model_forward(calls->model, &step, 1, calls->logits, NULL, error);
+    *total = qvl_stage_clock_now() - start;
+    calls->backend->ops = clocked.ops;
+    QVL_TRY(status);
+    memcpy(seconds, clocked.seconds, sizeof clocked.seconds);
+    const double entries = seconds[QVL_CALL_PRODUCTS] + seconds[QVL_CALL_ATTENTION] + seconds[QVL_CALL_HEAD] +
+                           seconds[QVL_CALL_REST];
+    seconds[QVL_CALL_REST] += *total - entries;
+    return qvl_sequence_truncate(calls->sequence, depth, error);
+}
+
+/* Medians of the repeats, after one call that does not count. */
+static enum qvl_status measure_point(struct calls *calls, int64_t rows, int64_t depth,
+                                     struct qvl_calibration *calibration, struct qvl_error *error)
+{
+    double values[QVL_CALL_CLASSES + 1][MOST_REPEATS];
+    int repeats = rows == 1 ? 4 * calls->options->repeats : calls->options->repeats;
+    repeats = repeats > MOST_REPEATS ? MOST_REPEATS : repeats;
+    struct qvl_calibration_point *point = &calibration->points[calibration->count];
+    *point = (struct qvl_calibration_point){.rows = rows, .depth = depth};
+    for (int i = -1; i < repeats; i++) {
+        double seconds[QVL_CALL_CLASSES], total;
+        QVL_TRY(call(calls, rows, depth, seconds, &total, error));
+        for (int class = 0; i >= 0 && class < QVL_CALL_CLASSES; class ++)
+            values[class][i] = seconds[class];
+        if (i >= 0)
+            values[QVL_CALL_CLASSES][i] = total;
+    }
+    for (int class = 0; class <= QVL_CALL_CLASSES; class ++) {
+        struct qvl_samples samples = {.values = values[class], .count = repeats};
+        QVL_TRY(qvl_samples_summarise(&samples, error));
+        *(class < QVL_CALL_CLASSES ? &point->seconds[class] : &point->total) = samples.median;
+    }
+    calibration->count++;
+    return QVL_OK;
+}
+
+/* One row and half a chunk at both depths; other row counts at the first alone, for what does not depend on
+ * the depth. */
+static enum qvl_status measure_all(struct calls *calls, struct qvl_calibration *calibration,
+                                   struct qvl_error *error)
+{
+    const int64_t chunk = calibration->chunk, half = (chunk + 1) / 2;
+    const int64_t rows[] = {1, chunk / 32, chunk / 8, half, chunk};
+    for (int depth = 0; depth < 2; depth++) {
+        QVL_TRY(
+            qvl_sequence_fill(calls->sequence, calls->options->depths[depth], calls->options->seed, error));
+        int64_t before = 0;
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            const bool wanted = depth == 0 || rows[i] == 1 || rows[i] == half;
+            if (!wanted || rows[i] <= before)
+                continue;
+            before = rows[i];
+            QVL_TRY(measure_point(calls, rows[i], calls->options->depths[depth], calibration, error));
+        }
+    }
+    return qvl_calibration_fit(calibration, error);
+}
+
+enum qvl_status qvl_calibrate(struct qvl_model *model, struct qvl_backend *backend,
+                              const struct qvl_calibration_options *options,
+                              struct qvl_calibration *calibration, struct qvl_error *error)
+{
+    const int64_t chunk = options->chunk > 0 ? options->chunk : QVL_DEFAULT_CHUNK;
+    struct calls calls = {.model = model, .backend = backend, .options = options};
+    *calibration = (struct qvl_calibration){.chunk = chunk};
+    if (options->depths[0] < 0 || options->depths[1] <= options->depths[0] || options->repeats < 1)
+        return qvl_fail(error, QVL_USAGE, "calibration: needs two ascending depths and a repeat");
+    if (chunk < LEAST_ROWS)
+        return qvl_fail(error, QVL_USAGE, "calibration: chunks of %lld rows are too short, at least %d",
+                        (long long)chunk, LEAST_ROWS);
+    calls.tokens = malloc(sizeof(int64_t) * (size_t)chunk);
+    calls.logits = malloc(sizeof(float) * (size_t)qvl_model_get_config(model)->text.vocab);
+    enum qvl_status status = QVL_OK;
+    if (!calls.tokens || !calls.logits)
+        status = qvl_fail(error, QVL_NO_MEMORY, "calibration: no memory for logits");
+    if (status == QVL_OK)
+        status = qvl_sequence_create(model, options->depths[1] + chunk, &calls.sequence, error);
+    if (status == QVL_OK)
+        status = measure_all(&calls, calibration, error);
+    qvl_sequence_destroy(calls.sequence);
+    free(calls.tokens);
+    free(calls.logits);
+    return status;
+}
+
+/* ---- the lines ---- */
+
+/* Pairs of query and key that the causal mask leaves. */
+static double pairs_of(int64_t rows, int64_t depth)
+{
+    return (double)rows * (double)depth + 0.5 * (double)rows * (double)(rows + 1);
+}
+
+static const struct qvl_calibration_point *find(const struct qvl_calibration *calibration, int64_t rows,
+                                                bool deepest)
+{
+    const struct qvl_calibration_point *found = NULL;
+    for (int i = 0; i < calibration->count; i++)
+        if (calibration->points[i].rows == rows && (!found || deepest))
+            found = &calibration->points[i];
+    return found;
+}
+
+enum qvl_status qvl_calibration_fit(struct qvl_calibration *calibration, struct qvl_error *error)
+{
+    const int64_t half = (calibration->chunk + 1) / 2;
+    const struct qvl_calibration_point *step0 = find(calibration, 1, false);
+    const struct qvl_calibration_point *step1 = find(calibration, 1, true);
+    const struct qvl_calibration_point *piece0 = find(calibration, half, false);
+    const struct qvl_calibration_point *piece1 = find(calibration, half, true);
+    if (!step0 || !piece0 || step0->depth == step1->depth || piece0->depth == piece1->depth)
+        return qvl_fail(error, QVL_USAGE,
+                        "calibration: one row and half a chunk are needed at two depths each");
+    calibration->step[1] = (step1->seconds[QVL_CALL_ATTENTION] - step0->seconds[QVL_CALL_ATTENTION]) /
+                           (double)(step1->depth - step0->depth);
+    calibration->step[0] = step0->seconds[QVL_CALL_ATTENTION] - calibration->step[1] * (double)step0->depth;
+    const double pairs = pairs_of(half, piece0->depth);
+    calibration->piece[1] = (piece1->seconds[QVL_CALL_ATTENTION] - piece0->seconds[QVL_CALL_ATTENTION]) /
+                            (pairs_of(half, piece1->depth) - pairs);
+    calibration->piece[0] =
+        (piece0->seconds[QVL_CALL_ATTENTION] - calibration->piece[1] * pairs) / (double)half;
+    calibration->head = step0->seconds[QVL_CALL_HEAD];
+    return QVL_OK;
+}
+
+/* Seconds of a class for a number of rows: straight between neighbouring row counts of the first depth. */
+static double at_rows(const struct qvl_calibration *calibration, enum qvl_call_class class, int64_t rows)
+{
+    const struct qvl_calibration_point *low = NULL, *high = NULL;
+    for (int i = 0; i < calibration->count; i++) {
+        const struct qvl_calibration_point *point = &calibration->points[i];
+        if (point->depth != calibration->points[0].depth)
+            continue;
+        if (point->rows <= rows)
+            low = point;
+        if (point->rows >= rows && !high)
+            high = point;
+    }
+    if (!low || !high) /* beyond the last one: in proportion */
+        return low ? low->seconds[class] * (double)rows / (double)low->rows : 0;
+    if (high->rows == low->rows)
+        return low->seconds[class];
+    const double share = (double)(rows - low->rows) / (double)(high->rows - low->rows);
+    return low->seconds[class] + share * (high->seconds[class] - low->seconds[class]);
+}
+
+static void sum_up(struct qvl_prediction *prediction)
+{
+    prediction->seconds = 0;
+    for (int class = 0; class < QVL_CALL_CLASSES; class ++)
+        prediction->seconds += prediction->by_class[class];
+}
+
+struct qvl_prediction qvl_predict_prefill(const struct qvl_calibration *calibration, int64_t tokens)
+{
+    struct qvl_prediction prediction = {.by_class = {[QVL_CALL_HEAD] = calibration->head}};
+    for (int64_t depth = 0; depth < tokens; depth += calibration->chunk) {
+        const int64_t rows = tokens - depth < calibration->chunk ? tokens - depth : calibration->chunk;
+        const double attention =
+            calibration->piece[0] * (double)rows + calibration->piece[1] * pairs_of(rows, depth);
+        prediction.by_class[QVL_CALL_PRODUCTS] += at_rows(calibration, QVL_CALL_PRODUCTS, rows);
+        prediction.by_class[QVL_CALL_REST] += at_rows(calibration, QVL_CALL_REST, rows);
+        prediction.by_class[QVL_CALL_ATTENTION] += attention > 0 ? attention : 0;
+    }
+    sum_up(&prediction);
+    return prediction;
+}
+
+struct qvl_prediction qvl_predict_decode(const struct qvl_calibration *calibration, int64_t context)
+{
+    struct qvl_prediction prediction = {.by_class = {[QVL_CALL_HEAD] = calibration->head}};
+    prediction.by_class[QVL_CALL_PRODUCTS] = at_rows(calibration, QVL_CALL_PRODUCTS, 1);
+    prediction.by_class[QVL_CALL_REST] = at_rows(calibration, QVL_CALL_REST, 1);
+    prediction.by_class[QVL_CALL_ATTENTION] = calibration->step[0] + calibration->step[1] * (double)context;
+    sum_up(&prediction);
+    return prediction;
+}

@@ -1,0 +1,12 @@
+/* Predicted against measured: the machine calibrated on the model's ops, and whole runs beside it. */
+#ifndef QVL_CLI_LATENCY_PREDICT_H
+#define QVL_CLI_LATENCY_PREDICT_H
+
+#include "cli/latency_run.h"
+
+/* Calibrate the whole model, predict each context, then run it: records "calibration" (the calls measured)
+ * and "prediction" (a context). */
+QVL_MUST_USE enum qvl_status qvl_latency_predict_report(struct qvl_latency_run *run, const int64_t *contexts,
+                                                        int64_t count, struct qvl_error *error);
+
+#endif
