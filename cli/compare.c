@@ -163,7 +163,7 @@ static enum qvl_status check_files(const struct compare_options *options, const 
                 return qvl_fail(error, QVL_USAGE,
                                 "%s is a report to compare and cannot be the output as well",
                                 options->files[i]);
-        for (int k = 1; k < i && options->count > 2; k++)
+        for (int k = 1; k < i && !options->pairs; k++)
             if (strcmp(options->files[k], options->files[i]) == 0)
                 return qvl_fail(error, QVL_USAGE, "%s is named twice", options->files[i]);
     }
