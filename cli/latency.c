@@ -221,6 +221,7 @@ static enum qvl_status describe(struct qvl_latency_run *run, struct qvl_error *e
                         QVL_FROM_SETTING);
     qvl_record_text(record, "backend", run->backend.backend->name, QVL_FROM_SETTING);
     qvl_record_text(record, "backend_description", run->backend.backend->description, QVL_FROM_MEASURED);
+    qvl_session_describe_conditions(&run->session, run->backend.backend, record);
     qvl_record_text(record, "dtype", qvl_dtype_name(run->storage), QVL_FROM_SETTING);
     qvl_record_text(record, "method",
                     run->sample && run->whole ? "sampled, whole"

@@ -333,7 +333,7 @@ void qvl_session_close(struct qvl_session *session)
     memset(session, 0, sizeof *session);
 }
 
-/* The model's identity, whatever folder it lies in: a digest of config.json. */
+/* The model's identity, whatever folder it lies in. */
 static void describe_config(const char *folder, struct qvl_record *record)
 {
     char *path = NULL;
@@ -347,34 +347,32 @@ static void describe_config(const char *folder, struct qvl_record *record)
     free(path);
 }
 
-/* What a backend is asked for and promises. */
-static void describe_conditions(const struct qvl_session *session, struct qvl_record *record)
+void qvl_session_describe_conditions(const struct qvl_session_options *options,
+                                     const struct qvl_backend *backend, struct qvl_record *record)
 {
     char math[64];
-    const struct qvl_math *promised = &session->backend.backend->math;
+    const struct qvl_math *promised = &backend->math;
+    if (options->weights)
+        describe_config(options->weights, record);
     snprintf(math, sizeof math, "%s sums%s%s", qvl_dtype_name(promised->accumulate),
              promised->tf32 ? ", tf32" : "", promised->rounds_attention_scores ? ", rounded scores" : "");
     qvl_record_text(record, "math", math, QVL_FROM_SETTING);
     qvl_record_detail(record);
-    if (session->options->threads > 0)
-        qvl_record_int(record, "threads", session->options->threads, NULL, QVL_FROM_SETTING);
+    if (options->threads > 0)
+        qvl_record_int(record, "threads", options->threads, NULL, QVL_FROM_SETTING);
     else
         qvl_record_text(record, "threads", "all", QVL_FROM_SETTING);
-    qvl_record_detail(record);
-    qvl_record_int(record, "chunk", session->options->chunk ? session->options->chunk : QVL_DEFAULT_CHUNK,
-                   "token", QVL_FROM_SETTING);
     qvl_record_detail(record);
 }
 
 void qvl_session_describe(const struct qvl_session *session, struct qvl_record *record)
 {
     qvl_record_text(record, "weights", session->options->weights, QVL_FROM_SETTING);
-    describe_config(session->options->weights, record);
     if (session->backend.backend) {
         qvl_record_text(record, "backend", session->backend.backend->name, QVL_FROM_SETTING);
         qvl_record_text(record, "backend_description", session->backend.backend->description,
                         QVL_FROM_MEASURED);
-        describe_conditions(session, record);
+        qvl_session_describe_conditions(session->options, session->backend.backend, record);
     }
     if (session->model) {
         qvl_record_text(record, "dtype", qvl_dtype_name(session->storage), QVL_FROM_SETTING);

@@ -84,6 +84,11 @@ void qvl_session_close(struct qvl_session *session); /* a zeroed one is accepted
 /* Settings of checkpoint, backend and processor as fields of a record. */
 void qvl_session_describe(const struct qvl_session *session, struct qvl_record *record);
 
+/* The conditions that two reports must share and that are no options of one verb: a digest of config.json,
+ * the arithmetic that the backend promises, its threads. */
+void qvl_session_describe_conditions(const struct qvl_session_options *options,
+                                     const struct qvl_backend *backend, struct qvl_record *record);
+
 /* Seconds of the monotonic clock. */
 double qvl_session_clock(void);
 

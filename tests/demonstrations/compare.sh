@@ -11,7 +11,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export OMP_WAIT_POLICY=passive TMPDIR=$scratch
 "$audit" checkpoint --out "$scratch/small" >/dev/null
-latency="$audit latency --weights $scratch/small --context 8 --decode-steps 100 --repeats 1 --threads 1 --backend $build/plugins/slow.so"
+latency="$audit latency --weights $scratch/small --context 8 --frame none --decode-steps 100 --repeats 1 --threads 1 --backend $build/plugins/slow.so"
 
 # compare_slowed PAIRS PERCENT: the honest kernel against one that takes PERCENT longer.
 compare_slowed() {
