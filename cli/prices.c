@@ -60,7 +60,7 @@ static enum qvl_status read_tree(struct qvl_prices *prices, const struct qvl_jso
             status = put(prices, given.items[i].device, strlen(given.items[i].device),
                          given.items[i].per_hour, error);
     if (status == QVL_OK && currency)
-        strcpy(prices->currency, currency);
+        snprintf(prices->currency, sizeof prices->currency, "%s", currency);
     qvl_prices_free(&given);
     return status;
 }

@@ -365,7 +365,7 @@ static enum qvl_status report_workload(const struct procure_options *options, st
 {
     const struct qvl_procure_request *request = &options->request;
     const struct qvl_control_loop *loop = &options->loop;
-    struct qvl_record *record = report->workload = qvl_record_create("workload", "procure", QVL_CASE_NONE);
+    struct qvl_record *record = qvl_record_create("workload", "procure", QVL_CASE_NONE);
     qvl_record_ints(record, "contexts", request->contexts, request->context_count, "token", QVL_FROM_SETTING);
     qvl_record_int(record, "batch", request->batch, "sequence", QVL_FROM_SETTING);
     qvl_record_text(record, "weights_type", qvl_published_type_name(request->weights), QVL_FROM_SETTING);
@@ -384,6 +384,7 @@ static enum qvl_status report_workload(const struct procure_options *options, st
                    QVL_FROM_MODELLED);
     qvl_record_int(record, "adapter_steps", loop->adapter.steps, NULL, QVL_FROM_SETTING);
     qvl_record_real(record, "camera_and_link", loop->other, "s", QVL_FROM_SETTING);
+    report->workload = record;
     return qvl_record_check(record, error);
 }
 

@@ -108,7 +108,7 @@ static void measured_panel(const struct qvl_report *report, const char *prefix, 
                 taken = strcmp(labels[before], label) == 0;
             if (taken || (labels[line][0] && strcmp(labels[line], label) != 0))
                 continue;
-            strcpy(labels[line], label);
+            memcpy(labels[line], label, sizeof label);
             points[series->count++] = (struct qvl_plot_point){x, y, QVL_PLOT_MEASURED, record->name};
             panel->point_count++;
         }

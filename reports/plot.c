@@ -47,7 +47,7 @@ enum qvl_plot_source qvl_plot_source_of(const char *text)
 static const char *source_class(enum qvl_plot_source source)
 {
     static const char *const names[QVL_PLOT_SOURCES] = {"sm", "sp", "se", "sr"};
-    return names[source];
+    return (unsigned)source < QVL_PLOT_SOURCES ? names[source] : names[QVL_PLOT_ROOFLINE];
 }
 
 static void colour_class(int colour, struct qvl_text *out)
