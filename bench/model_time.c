@@ -133,13 +133,13 @@ enum qvl_status qvl_time_decode(const struct qvl_deployment *deployment, int64_t
     const struct sum sum = {deployment, time};
     const struct qvl_text_config *text = &deployment->config->text;
     const double m = (double)deployment->batch;
+    *time = (struct qvl_model_time){0};
+    QVL_TRY(qvl_deployment_check(deployment, error));
     const int64_t heads = text->heads / deployment->ways;
     const struct qvl_kernel_shape attention = {
         QVL_KERNEL_DECODE,
         deployment->cache,
         {m, (double)heads, kv_heads(deployment), (double)(context + 1), (double)text->head_dim}};
-    *time = (struct qvl_model_time){0};
-    QVL_TRY(qvl_deployment_check(deployment, error));
     QVL_TRY(add_layers(&sum, 1, m, error));
     QVL_TRY(add(&sum, ATTENTION, (double)text->layers, &attention, error));
     return add_head(&sum, m, error);
@@ -151,10 +151,10 @@ enum qvl_status qvl_time_prefill(const struct qvl_deployment *deployment, int64_
     const struct sum sum = {deployment, time};
     const struct qvl_text_config *text = &deployment->config->text;
     const double batch = (double)deployment->batch;
-    const int64_t heads = text->heads / deployment->ways;
-    const int64_t end = cached + tokens;
     *time = (struct qvl_model_time){0};
     QVL_TRY(qvl_deployment_check(deployment, error));
+    const int64_t heads = text->heads / deployment->ways;
+    const int64_t end = cached + tokens;
     for (int64_t at = cached; at < end; at += QVL_PREFILL_PIECE) {
         const int64_t piece = end - at < QVL_PREFILL_PIECE ? end - at : QVL_PREFILL_PIECE;
         const struct qvl_kernel_shape attention = {

@@ -140,6 +140,10 @@ static void heads_must_divide(void **state)
     assert_int_equal(qvl_deployment_check(&deployment, &error), QVL_OK);
     deployment.ways = 3;
     assert_int_equal(qvl_deployment_check(&deployment, &error), QVL_UNSUPPORTED);
+    struct qvl_model_time time;
+    deployment.ways = 0;
+    assert_int_equal(qvl_time_decode(&deployment, 1, &time, &error), QVL_UNSUPPORTED);
+    assert_int_equal(qvl_time_prefill(&deployment, 0, 1, &time, &error), QVL_UNSUPPORTED);
     deployment.ways = 4;
     config.text.kv_heads = 6;
     assert_int_equal(qvl_deployment_check(&deployment, &error), QVL_UNSUPPORTED);
