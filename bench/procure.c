@@ -192,11 +192,11 @@ static void put_times(struct qvl_record *record, const struct offer *offer, int6
     const struct qvl_model_time *decode = &cells->decode;
     put_real(record, "ttft", cells->ttft, "s", mark);
     put_real(record, "ttft_floor", cells->ttft_floor, "s", mark);
-    qvl_record_text(record, "ttft_source", qvl_time_source_name(cells->ttft_source), QVL_FROM_MODELLED);
+    qvl_record_text(record, "ttft_source", qvl_time_source_name(cells->ttft_source), QVL_FROM_SETTING);
     put_real(record, "tpot", decode->seconds, "s", mark);
     put_real(record, "tpot_floor", decode->floor_seconds, "s", mark);
     qvl_record_text(record, "tpot_source", qvl_time_source_name(qvl_model_time_source(decode)),
-                    QVL_FROM_MODELLED);
+                    QVL_FROM_SETTING);
     put_real(record, "rate", batch / decode->seconds, "token/s", mark);
     put_real(record, "vision", cells->vision.seconds, "s", mark);
     qvl_record_detail(record);

@@ -62,7 +62,7 @@ static void put_seconds(struct qvl_record *record, const char *name, const char 
     }
     qvl_record_real(record, name, value->valuedouble, "s", from);
     qvl_record_text(record, source_name, from == QVL_FROM_MEASURED ? "measured" : "measured by sampling",
-                    from);
+                    QVL_FROM_SETTING);
 }
 
 static struct qvl_record *row_of(const struct source *source, const cJSON *latency)
