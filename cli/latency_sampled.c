@@ -15,22 +15,25 @@ static void show(void *context, int64_t done, int64_t total)
     qvl_progress_update(progress, done);
 }
 
-enum qvl_status qvl_latency_sampler(struct qvl_latency_run *run, struct qvl_error *error)
+static enum qvl_status make_sampler(struct qvl_latency_run *run, int repeats, struct qvl_sampler **sampler,
+                                    struct qvl_error *error)
 {
     const struct qvl_sampled_options options = {.storage = run->storage,
                                                 .angles = run->session.angles,
                                                 .chunk = run->session.chunk,
                                                 .decode_steps = run->decode_steps,
-                                                .repeats = (int)run->repeats,
+                                                .repeats = repeats,
                                                 .seed = (uint64_t)run->seed,
                                                 .layers = run->layers,
                                                 .available_bytes = run->memory,
                                                 .progress = show,
                                                 .context = &run->progress};
-    if (run->sampler)
-        return QVL_OK;
-    return qvl_sampler_create(&run->source, &run->config, run->backend.backend, &options, &run->sampler,
-                              error);
+    return qvl_sampler_create(&run->source, &run->config, run->backend.backend, &options, sampler, error);
+}
+
+enum qvl_status qvl_latency_sampler(struct qvl_latency_run *run, struct qvl_error *error)
+{
+    return run->sampler ? QVL_OK : make_sampler(run, (int)run->repeats, &run->sampler, error);
 }
 
 static void fill_skipped(struct qvl_record *record, const struct qvl_sampled_point *point)
@@ -237,74 +240,106 @@ enum qvl_status qvl_latency_sampled_report(struct qvl_latency_run *run, struct q
     return status == QVL_OK ? add_notes(run, error) : status;
 }
 
-static void fill_check(struct qvl_record *record, const struct qvl_sampled_point *sampled,
-                       const struct qvl_latency_point *whole)
+/* Both ways in turns, so that what changes on the machine meanwhile meets both. */
+#define MAX_ROUNDS 64
+enum { PREFILL, DECODE, FIGURES };
+struct rounds {
+    double whole[FIGURES][MAX_ROUNDS], estimated[FIGURES][MAX_ROUNDS], ratio[FIGURES][MAX_ROUNDS];
+    int64_t count;
+    int64_t layers; /* sampled */
+};
+
+static void fill_figure(struct qvl_record *record, const char *name, struct rounds *rounds, int figure)
 {
-    const double prefill = sampled->prefill.seconds + sampled->head;
-    qvl_record_int(record, "context", whole->context, "token", QVL_FROM_SETTING);
-    qvl_record_int(record, "layers_sampled", sampled->layers, NULL, QVL_FROM_MEASURED);
-    qvl_record_real(record, "prefill_whole", whole->prefill.median, "s", QVL_FROM_MEASURED);
-    qvl_record_real(record, "prefill_estimated", prefill, "s", QVL_FROM_MODELLED);
-    qvl_record_real(record, "prefill_error", sampled->prefill.error, "s", QVL_FROM_MODELLED);
-    qvl_record_real(record, "prefill_ratio", prefill / whole->prefill.median, "1", QVL_FROM_MODELLED);
-    qvl_record_reals(record, "prefill_whole_samples", whole->prefill.values, whole->prefill.count, "s",
-                     QVL_FROM_MEASURED);
-    qvl_record_detail(record);
-    if (whole->decode.count == 0)
-        return;
-    qvl_record_real(record, "decode_whole", whole->decode.median, "s", QVL_FROM_MEASURED);
-    qvl_record_real(record, "decode_estimated", sampled->decode.median, "s", QVL_FROM_MODELLED);
-    qvl_record_real(record, "decode_ratio", sampled->decode.median / whole->decode.median, "1",
-                    QVL_FROM_MODELLED);
-    qvl_record_reals(record, "decode_whole_samples", whole->decode.values, whole->decode.count, "s",
-                     QVL_FROM_MEASURED);
-    qvl_record_detail(record);
-    qvl_record_reals(record, "decode_estimated_samples", sampled->decode.values, sampled->decode.count, "s",
-                     QVL_FROM_MODELLED);
-    qvl_record_detail(record);
+    const struct {
+        const char *suffix, *unit;
+        double *values;
+        enum qvl_provenance provenance;
+    } fields[] = {{"whole", "s", rounds->whole[figure], QVL_FROM_MEASURED},
+                  {"estimated", "s", rounds->estimated[figure], QVL_FROM_MODELLED},
+                  {"ratio", "1", rounds->ratio[figure], QVL_FROM_MODELLED}};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        char field[64];
+        struct qvl_samples samples = {.values = fields[i].values, .count = rounds->count};
+        if (qvl_samples_summarise(&samples, NULL) != QVL_OK)
+            continue;
+        snprintf(field, sizeof field, "%s_%s", name, fields[i].suffix);
+        qvl_record_real(record, field, samples.median, fields[i].unit, fields[i].provenance);
+        snprintf(field, sizeof field, "%s_%s_samples", name, fields[i].suffix);
+        qvl_record_reals(record, field, samples.values, samples.count, fields[i].unit, fields[i].provenance);
+        qvl_record_detail(record);
+    }
 }
 
-static enum qvl_status check_context(struct qvl_latency_run *run, int64_t context, struct qvl_error *error)
+static enum qvl_status check_round(struct qvl_latency_run *run, struct qvl_sampler *sampler,
+                                   struct qvl_model *model, int64_t context, struct rounds *rounds,
+                                   struct qvl_error *error)
 {
     const struct qvl_latency_options options = {.chunk = run->session.chunk,
                                                 .decode_steps = run->decode_steps,
-                                                .repeats = (int)run->repeats,
-                                                .seed = (uint64_t)run->seed,
+                                                .repeats = 1,
+                                                .seed = (uint64_t)(run->seed + rounds->count),
                                                 .progress = show,
                                                 .context = &run->progress};
     struct qvl_sampled_point sampled = {0};
     struct qvl_sampled_depths depths;
     struct qvl_latency_point whole = {0};
-    struct qvl_model *model;
+    const int64_t round = rounds->count;
     int64_t done = 0;
-    char name[96];
-    QVL_TRY(qvl_latency_whole(run, &model, error));
-    QVL_TRY(qvl_latency_sampler(run, error));
-    enum qvl_status status = qvl_sampler_measure(run->sampler, &context, 1, &sampled, &depths, error);
+    enum qvl_status status = qvl_sampler_measure(sampler, &context, 1, &sampled, &depths, error);
     if (status == QVL_OK && sampled.skipped)
         status = qvl_fail(error, QVL_NO_MEMORY, "the sampled part needs %lld bytes, %lld are available",
                           (long long)sampled.needed, (long long)sampled.available);
     if (status == QVL_OK)
         status = qvl_latency_measure(model, &context, 1, &options, &whole, &done, error);
+    if (status == QVL_OK && !(sampled.finite && whole.finite))
+        status = qvl_fail(error, QVL_INCOMPARABLE,
+                          "a timed call at %lld tokens returned logits that are not finite or all equal",
+                          (long long)context);
     if (status == QVL_OK) {
-        snprintf(name, sizeof name, "%s %lld", run->backend.backend->name, (long long)context);
-        struct qvl_record *record = qvl_record_create("latency_estimator", name, QVL_CASE_NONE);
-        fill_check(record, &sampled, &whole);
-        status = qvl_report_take(run->report, record, error);
+        rounds->layers = sampled.layers;
+        rounds->whole[PREFILL][round] = whole.prefill.median;
+        rounds->estimated[PREFILL][round] = sampled.prefill.seconds + sampled.head;
+        rounds->whole[DECODE][round] = whole.decode.median;
+        rounds->estimated[DECODE][round] = sampled.decode.median;
+        for (int i = 0; i < FIGURES; i++)
+            rounds->ratio[i][round] = rounds->estimated[i][round] / rounds->whole[i][round];
+        rounds->count++;
     }
     qvl_sampled_point_free(&sampled);
     qvl_latency_point_free(&whole);
     return status;
 }
 
+static enum qvl_status check_context(struct qvl_latency_run *run, struct qvl_sampler *sampler,
+                                     int64_t context, struct qvl_error *error)
+{
+    struct rounds rounds = {0};
+    struct qvl_model *model;
+    char name[96];
+    QVL_TRY(qvl_latency_whole(run, &model, error));
+    for (int64_t i = 0; i < run->repeats && i < MAX_ROUNDS; i++)
+        QVL_TRY(check_round(run, sampler, model, context, &rounds, error));
+    snprintf(name, sizeof name, "%s %lld", run->backend.backend->name, (long long)context);
+    struct qvl_record *record = qvl_record_create("latency_estimator", name, QVL_CASE_NONE);
+    qvl_record_int(record, "context", context, "token", QVL_FROM_SETTING);
+    qvl_record_int(record, "layers_sampled", rounds.layers, NULL, QVL_FROM_MEASURED);
+    qvl_record_int(record, "rounds", rounds.count, NULL, QVL_FROM_SETTING);
+    fill_figure(record, "prefill", &rounds, PREFILL);
+    if (run->decode_steps > 0)
+        fill_figure(record, "decode", &rounds, DECODE);
+    return qvl_report_take(run->report, record, error);
+}
+
 enum qvl_status qvl_latency_check_report(struct qvl_latency_run *run, struct qvl_error *error)
 {
-    enum qvl_status status = QVL_OK;
+    struct qvl_sampler *sampler = NULL;
+    enum qvl_status status = run->check_count > 0 ? make_sampler(run, 1, &sampler, error) : QVL_OK;
     qvl_progress_begin(&run->progress, "latency", "token", 0);
     for (int64_t i = 0; i < run->check_count && status == QVL_OK; i++) {
         struct qvl_error reason = {0};
         char name[96];
-        status = check_context(run, run->checks[i], &reason);
+        status = check_context(run, sampler, run->checks[i], &reason);
         if (status != QVL_NO_MEMORY && status != QVL_OK) {
             status = qvl_fail(error, status, "%s", reason.message);
         } else if (status == QVL_NO_MEMORY) {
@@ -316,5 +351,6 @@ enum qvl_status qvl_latency_check_report(struct qvl_latency_run *run, struct qvl
         }
     }
     qvl_progress_end(&run->progress);
+    qvl_sampler_destroy(sampler);
     return status;
 }
