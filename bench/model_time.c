@@ -92,7 +92,7 @@ static enum qvl_status add_layers(const struct sum *sum, double passes, double m
     }
     if (routed > 0) {
         const struct qvl_kernel_shape experts = {QVL_KERNEL_MOE,
-                                                 d->weights,
+                                                 d->experts,
                                                  {m, hidden, (double)text->moe_intermediate / ways,
                                                   (double)text->experts_per_token, (double)text->experts, 1}};
         QVL_TRY(add_gemm(sum, routed, QVL_PUBLISHED_BF16, m, (double)text->experts, hidden, error));
