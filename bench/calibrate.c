@@ -7,7 +7,7 @@
 #include "bench/stage_clock.h"
 #include "model/sample.h"
 
-enum { LEAST_ROWS = 64, MOST_REPEATS = 64 };
+enum { LEAST_ROWS = 64, MOST_CALLS = 64 };
 
 /* ---- the clock in the op table ---- */
 
@@ -89,52 +89,78 @@ static enum qvl_status call(struct calls *calls, int64_t rows, int64_t depth,
     return qvl_sequence_truncate(calls->sequence, depth, error);
 }
 
-/* Medians of the repeats, after one call that does not count. */
-static enum qvl_status measure_point(struct calls *calls, int64_t rows, int64_t depth,
-                                     struct qvl_calibration *calibration, struct qvl_error *error)
+/* What is sampled: the calls of one point, [class or total][call]. */
+struct sampled {
+    int64_t rows, depth;
+    double values[QVL_CALL_CLASSES + 1][MOST_CALLS];
+    int count;
+};
+
+/* Calls of one point in one round; a call that is not counted goes first, and a single row is called four
+ * times as often. */
+static enum qvl_status sample_point(struct calls *calls, struct sampled *sampled, struct qvl_error *error)
 {
-    double values[QVL_CALL_CLASSES + 1][MOST_REPEATS];
-    int repeats = rows == 1 ? 4 * calls->options->repeats : calls->options->repeats;
-    repeats = repeats > MOST_REPEATS ? MOST_REPEATS : repeats;
-    struct qvl_calibration_point *point = &calibration->points[calibration->count];
-    *point = (struct qvl_calibration_point){.rows = rows, .depth = depth};
-    for (int i = -1; i < repeats; i++) {
+    const int wanted = sampled->rows == 1 ? 4 : 1;
+    for (int i = -1; i < wanted; i++) {
         double seconds[QVL_CALL_CLASSES], total;
-        QVL_TRY(call(calls, rows, depth, seconds, &total, error));
-        for (int class = 0; i >= 0 && class < QVL_CALL_CLASSES; class ++)
-            values[class][i] = seconds[class];
-        if (i >= 0)
-            values[QVL_CALL_CLASSES][i] = total;
+        QVL_TRY(call(calls, sampled->rows, sampled->depth, seconds, &total, error));
+        if (i < 0 || sampled->count == MOST_CALLS)
+            continue;
+        for (int class = 0; class < QVL_CALL_CLASSES; class ++)
+            sampled->values[class][sampled->count] = seconds[class];
+        sampled->values[QVL_CALL_CLASSES][sampled->count++] = total;
     }
+    return QVL_OK;
+}
+
+static enum qvl_status take_medians(struct sampled *sampled, struct qvl_calibration_point *point,
+                                    struct qvl_error *error)
+{
+    *point = (struct qvl_calibration_point){.rows = sampled->rows, .depth = sampled->depth};
     for (int class = 0; class <= QVL_CALL_CLASSES; class ++) {
-        struct qvl_samples samples = {.values = values[class], .count = repeats};
+        struct qvl_samples samples = {.values = sampled->values[class], .count = sampled->count};
         QVL_TRY(qvl_samples_summarise(&samples, error));
         *(class < QVL_CALL_CLASSES ? &point->seconds[class] : &point->total) = samples.median;
     }
-    calibration->count++;
     return QVL_OK;
 }
 
 /* One row and half a chunk at both depths; other row counts at the first alone, for what does not depend on
  * the depth. */
+static int plan(const struct qvl_calibration_options *options, int64_t chunk, struct sampled *points)
+{
+    const int64_t half = (chunk + 1) / 2;
+    const int64_t rows[] = {1, chunk / 32, chunk / 8, half, chunk};
+    int count = 0;
+    for (int depth = 0; depth < 2; depth++)
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            if (depth == 0 || rows[i] == 1 || rows[i] == half)
+                points[count++] = (struct sampled){.rows = rows[i], .depth = options->depths[depth]};
+    return count;
+}
+
+/* In rounds over all points, so that a disturbance of some seconds does not fall on one of them alone. */
 static enum qvl_status measure_all(struct calls *calls, struct qvl_calibration *calibration,
                                    struct qvl_error *error)
 {
-    const int64_t chunk = calibration->chunk, half = (chunk + 1) / 2;
-    const int64_t rows[] = {1, chunk / 32, chunk / 8, half, chunk};
-    for (int depth = 0; depth < 2; depth++) {
-        QVL_TRY(
-            qvl_sequence_fill(calls->sequence, calls->options->depths[depth], calls->options->seed, error));
-        int64_t before = 0;
-        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-            const bool wanted = depth == 0 || rows[i] == 1 || rows[i] == half;
-            if (!wanted || rows[i] <= before)
-                continue;
-            before = rows[i];
-            QVL_TRY(measure_point(calls, rows[i], calls->options->depths[depth], calibration, error));
+    struct sampled *points = calloc(QVL_CALIBRATION_POINTS, sizeof *points);
+    if (!points)
+        return qvl_fail(error, QVL_NO_MEMORY, "calibration: no memory for timings");
+    calibration->count = plan(calls->options, calibration->chunk, points);
+    enum qvl_status status = QVL_OK;
+    for (int round = 0; round < calls->options->repeats; round++)
+        for (int i = 0; i < calibration->count && status == QVL_OK; i++) {
+            if (qvl_sequence_length(calls->sequence) > points[i].depth)
+                status = qvl_sequence_truncate(calls->sequence, points[i].depth, error);
+            if (status == QVL_OK)
+                status = qvl_sequence_fill(calls->sequence, points[i].depth, calls->options->seed, error);
+            if (status == QVL_OK)
+                status = sample_point(calls, &points[i], error);
         }
-    }
-    return qvl_calibration_fit(calibration, error);
+    for (int i = 0; i < calibration->count && status == QVL_OK; i++)
+        status = take_medians(&points[i], &calibration->points[i], error);
+    free(points);
+    return status == QVL_OK ? qvl_calibration_fit(calibration, error) : status;
 }
 
 enum qvl_status qvl_calibrate(struct qvl_model *model, struct qvl_backend *backend,

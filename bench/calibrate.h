@@ -41,7 +41,7 @@ struct qvl_calibration {
 struct qvl_calibration_options {
     int64_t chunk;     /* of prefills; 0: QVL_DEFAULT_CHUNK */
     int64_t depths[2]; /* ascending */
-    int repeats;       /* of each call; a single row is repeated four times as often */
+    int repeats;       /* rounds over all calls; a single row is called four times in each */
     uint64_t seed;
 };
 

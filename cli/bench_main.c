@@ -225,12 +225,14 @@ static enum qvl_status open_backend(const char *name, struct qvl_error *error)
                             bench.options.device);
     }
     qvl_gbench_describe(backend->name, backend->opened.backend->description);
-    return qvl_timing_open(&backend->timing, error);
+    return QVL_OK;
 }
 
 static enum qvl_status open_all(struct qvl_error *error)
 {
-    const struct qvl_limits_options host = {.seconds = bench.options.quick ? 0.02 : 0.2, .host = true};
+    const struct qvl_limits_options host = {.seconds = bench.options.quick ? 0.02 : 0.2,
+                                            .memory = bench.options.quick ? 64 << 20 : 0,
+                                            .host = true};
     char value[32];
     QVL_TRY(qvl_ref_open(NULL, &bench.reference, error));
     QVL_TRY(qvl_hardware_load(bench.options.hardware, &bench.hardware, error));

@@ -5,6 +5,7 @@
 #include "cli/latency_predict.h"
 #include "cli/latency_records.h"
 #include "cli/latency_run.h"
+#include "cli/latency_trial.h"
 #include "cli/models.h"
 #include "cli/numbers.h"
 #include "cli/output.h"
@@ -262,9 +263,14 @@ static enum qvl_status report_whole(struct qvl_latency_run *run, struct qvl_erro
 
 static enum qvl_status measure(struct qvl_latency_run *run, struct qvl_error *error)
 {
+    struct qvl_limits limits;
+    bool trusted;
     if (run->cpu_clock)
         qvl_stage_clock_count_cpu();
     QVL_TRY(describe(run, error));
+    QVL_TRY(qvl_latency_trial(run, &limits, &trusted, error));
+    if (!trusted)
+        return QVL_OK;
     if (run->sample)
         QVL_TRY(qvl_latency_sampled_report(run, error));
     if (run->whole)
@@ -272,7 +278,9 @@ static enum qvl_status measure(struct qvl_latency_run *run, struct qvl_error *er
     QVL_TRY(qvl_latency_check_report(run, error));
     QVL_TRY(qvl_latency_predict_report(run, run->predicted, run->predicted_count, error));
     QVL_TRY(qvl_latency_frames_report(run, error));
-    return qvl_latency_files_report(run, error);
+    QVL_TRY(qvl_latency_files_report(run, error));
+    qvl_latency_gate(run, &limits, run->report);
+    return QVL_OK;
 }
 
 enum qvl_status qvl_verb_latency(int argc, char **argv, struct qvl_error *error)

@@ -7,8 +7,9 @@
 
 /* ---- what is shared ---- */
 
-enum qvl_status qvl_timing_open(struct qvl_timing *timing, struct qvl_error *error)
+static enum qvl_status make_thrash(struct qvl_timing *timing, struct qvl_error *error)
 {
+    /* one and a half times the last cache, in the backend's memory and on the host */
     const int64_t least = INT64_C(64) << 20, most = INT64_C(512) << 20;
     const int64_t last_cache = (int64_t)sysconf(_SC_LEVEL3_CACHE_SIZE);
     int64_t bytes = last_cache + last_cache / 2;
@@ -105,6 +106,8 @@ static enum qvl_status call(struct qvl_timed_case *timed, uint64_t index, struct
                             struct qvl_error *error)
 {
     QVL_TRY(qvl_repeated_load(timed->repeated, index, error));
+    if (timed->cold && !timed->timing->thrash)
+        QVL_TRY(make_thrash(timed->timing, error));
     if (timed->cold)
         QVL_TRY(drive_out(timed->timing, error));
     return qvl_repeated_call(timed->repeated, time, error);
@@ -248,7 +251,7 @@ static void apply_gates(struct qvl_timed_case *timed, struct qvl_timed_result *r
     struct qvl_error error;
     result->flops = work.flops;
     result->bytes = work.bytes;
-    result->limit_fraction = qvl_physics_floor(&roofline, &work) / result->median;
+    result->limit_fraction = qvl_physics_floor(&roofline, &work) / result->median; /* 0: no limit known */
     judge_outputs(timed, result);
     if (result->status != QVL_CASE_PASSED)
         return;

@@ -12,13 +12,12 @@ struct qvl_timing {
     const struct qvl_limits *limits;   /* of the host */
     const struct qvl_hardware *device; /* NULL: the backend computes on this host */
     bool strict;                       /* broken conditions make a timing invalid, not only noted */
-    void *thrash;                      /* backend memory that drives the caches out; see qvl_timing_open */
-    void *source;                      /* host memory of the same size */
+    void *thrash; /* backend memory that drives the caches out; made by the first cold case */
+    void *source; /* host memory of the same size */
     int64_t thrash_bytes;
 };
 
-/* Room for cold timings: one and a half times the last cache in the backend's memory and on the host. */
-QVL_MUST_USE enum qvl_status qvl_timing_open(struct qvl_timing *timing, struct qvl_error *error);
+/* Free what cold cases made. */
 void qvl_timing_close(struct qvl_timing *timing);
 
 struct qvl_timed_case {
