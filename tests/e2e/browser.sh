@@ -3,6 +3,7 @@
 # no text of a plot outside its drawing or over another text; at desktop and phone width, light and dark. Screenshots stay in the
 # scratch folder, to be looked at. Skipped where there is no Chromium (`./dev browser` installs it). $1: the binary, $2: scratch.
 set -uo pipefail
+. "$(dirname "$0")/checks.bash"
 audit=$1
 scratch=$2
 browser=
@@ -12,20 +13,6 @@ done
 [ -n "$browser" ] || { echo "SKIPPED: no Chromium here; ./dev browser installs it"; exit 77; }
 rm -rf "$scratch" && mkdir -p "$scratch"
 scratch=$(realpath "$scratch")
-passed=0
-failed=0
-
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-    else
-        echo "FAILED: $name: $*"
-        failed=$((failed + 1))
-    fi
-}
-
 # visit PAGE NAME OPTION...: what it logs is in NAME.log, its requests in NAME.net. Names are not resolved: nothing gets out.
 visit() {
     local page=$1 name=$2
@@ -101,5 +88,5 @@ for page in all few; do
 done
 check "light and dark differ" bash -c "! cmp -s '$scratch/all-1280-dark.png' '$scratch/all-1280-light.png'"
 check "no script in the page" bash -c "! grep -qi '<script' '$scratch/all.html'"
-echo "$passed passed, $failed failed; screenshots in $scratch"
-[ "$failed" -eq 0 ]
+echo "screenshots in $scratch"
+summary 28

@@ -3,26 +3,12 @@
 # reports, pairs, and two commands run in turns. The samples are made up by a script, so that nothing depends on the machine.
 # $1: the binary, $2: a scratch folder.
 set -uo pipefail
+. "$(dirname "$0")/checks.bash"
 audit=$1
 scratch=$2
 command -v python3 >/dev/null || { echo "no python3 to make reports with"; exit 77; }
 rm -rf "$scratch" && mkdir -p "$scratch/tmp"
 export TMPDIR=$scratch/tmp
-passed=0
-failed=0
-
-# check NAME COMMAND...: the command succeeds.
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-    else
-        echo "FAILED: $name: $*"
-        failed=$((failed + 1))
-    fi
-}
-
 # exits STATUS COMMAND...; what it says is in $scratch/stdout and $scratch/stderr.
 exits() {
     local wanted=$1
@@ -183,5 +169,4 @@ check "a signal ends it" test $? -eq 143
 check "nothing is left behind" nothing_left
 check "--base without --other" exits 2 "$audit" compare --interleave 3 --base true
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 80 ]
+summary 80

@@ -2,29 +2,12 @@
 # qvl-audit flops through the installed binary: by formula, counted while a checkpoint runs, training, parameters.
 # $1: the binary, $2: a scratch folder.
 set -uo pipefail
+. "$(dirname "$0")/checks.bash"
 audit=$(realpath "$1")
 plugins=$(realpath "$(dirname "$1")")/plugins
 scratch=$2
 media=$PWD/tests/golden/media
 rm -rf "$scratch" && mkdir -p "$scratch" && cd "$scratch" || exit 1
-passed=0
-failed=0
-
-# ends STATUS WORDS COMMAND...: the exit code, and WORDS in what it says.
-ends() {
-    local status=$1 words=$2 got
-    shift 2
-    "$@" >out.txt 2>&1
-    got=$?
-    if [ "$got" -eq "$status" ] && grep -qF -- "$words" out.txt; then
-        passed=$((passed + 1))
-    else
-        echo "FAILED: $*: exit $got ($status wanted), \"$words\" wanted in:"
-        cat out.txt
-        failed=$((failed + 1))
-    fi
-}
-
 picture=$(find "$media" -name '*.jpg' -o -name '*.png' | sort | head -1)
 cat >messages.json <<JSON
 [{"role":"user","content":[{"type":"image","image":"$picture"},{"type":"video","video":"$media/h264_bframes.mp4"},
@@ -51,5 +34,4 @@ ends 2 "is not in the table" "$audit" flops --training --hardware abacus
 ends 2 "exclude each other" "$audit" flops --training --parameters
 ends 2 "each is 0 to 100" "$audit" flops --training --visual-share 10,10
 ends 0 "moe total" "$audit" flops --parameters --config moe
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+summary 20

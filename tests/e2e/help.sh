@@ -2,24 +2,10 @@
 # The frame that all verbs share: help, wrong usage, version; the table of flops; validate on a good report and on a
 # changed one. $1: the binary, $2: a scratch folder.
 set -uo pipefail
+. "$(dirname "$0")/checks.bash"
 audit=$1
 scratch=$2
 rm -rf "$scratch" && mkdir -p "$scratch"
-passed=0
-failed=0
-
-# check NAME COMMAND...: the command succeeds.
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-    else
-        echo "FAILED: $name"
-        failed=$((failed + 1))
-    fi
-}
-
 # exits STATUS COMMAND...; what it says is in $scratch/stdout and $scratch/stderr.
 exits() {
     local wanted=$1
@@ -72,5 +58,4 @@ check "half a report is bad input" exits 3 "$audit" validate "$scratch/cut.json"
 check "a report that is not there" exits 3 "$audit" validate "$scratch/gone.json"
 check "is named" grep -q gone.json "$scratch/stderr"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 60 ]
+summary 60

@@ -3,22 +3,11 @@
 # else is still reported. Then what protects a run: determinism, resuming, saved evidence, exit codes.
 # $1: the binary, beside whose folder `plugins` the modules of tests/plugins lie, $2: a scratch folder.
 set -uo pipefail
+. "$(dirname "$0")/checks.bash"
 audit=$1
 scratch=$2
 plugins=$(cd "$(dirname "$audit")" && pwd)/plugins
 rm -rf "$scratch" && mkdir -p "$scratch" && cd "$scratch" || exit 1
-passed=0
-failed=0
-
-note() {
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        echo "FAILED: $2"
-        failed=$((failed + 1))
-    fi
-}
-
 # exits STATUS WORDS COMMAND...: the exit code, and WORDS somewhere in what it prints.
 exits() {
     local wanted=$1 words=$2 status
@@ -214,5 +203,4 @@ while read -r line; do
     note $? "--case does not take what --list prints: $line"
 done < <(awk 'NR % 701 == 1' list | head -30)
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -ge 85 ]
+summary 85

@@ -3,23 +3,12 @@
 # Google Benchmark's tools read. No assertion here depends on how fast the machine is.
 # $1: qvl-audit, beside which qvl-bench and the folder `plugins` lie; $2: a scratch folder.
 set -uo pipefail
+. "$(dirname "$0")/checks.bash"
 folder=$(cd "$(dirname "$1")" && pwd)
 bench=$folder/qvl-bench
 scratch=$2
 [ -x "$bench" ] || { echo "qvl-bench was not built: Google Benchmark is missing"; exit 77; }
 rm -rf "$scratch" && mkdir -p "$scratch" && cd "$scratch" || exit 1
-passed=0
-failed=0
-
-note() {
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        echo "FAILED: $2"
-        failed=$((failed + 1))
-    fi
-}
-
 # exits STATUS PATTERN COMMAND...: the exit code, and a line of the output that matches.
 exits() {
     local wanted=$1 pattern=$2 status
@@ -116,5 +105,4 @@ exits 2 'no model nothing' "$bench" --quick --model=nothing
 exits 2 'is a probe' "$bench" --quick --case='repeat_add rows=3 dim=64 pad=0 inplace=0'
 exits 4 'no backend|does not load' "$bench" --quick --backend=./missing.so "$case"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -ge 33 ]
+summary 33

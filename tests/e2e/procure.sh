@@ -2,23 +2,10 @@
 # `procure` and `list hardware` through the binary: every row of the default table, user rows, prices, measured rows, refusals.
 # The time is printed, not asserted. $1: the binary, $2: a scratch folder.
 set -uo pipefail
+. "$(dirname "$0")/checks.bash"
 audit=$1
 scratch=$2
 rm -rf "$scratch" && mkdir -p "$scratch"
-passed=0
-failed=0
-
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-    else
-        echo "FAILED: $name: $*"
-        failed=$((failed + 1))
-    fi
-}
-
 # exits STATUS COMMAND...; what it says is in $scratch/stdout and $scratch/stderr.
 exits() {
     local wanted=$1
@@ -102,5 +89,4 @@ check "no report" exits 3 "$audit" procure "$scratch/bad.json"
 check "a report without latencies" exits 3 "$audit" procure "$scratch/report.json"
 check "says what to write" says "latency --json" stderr
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+summary 40

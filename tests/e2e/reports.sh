@@ -2,24 +2,10 @@
 # The forms of a report through the installed binary: files and stdout, hashes that an outsider can recompute, refusal without
 # partial output, FLOPs of a config.json alone. $1: the binary, $2: a scratch folder.
 set -uo pipefail
+. "$(dirname "$0")/checks.bash"
 audit=$1
 scratch=$2
 rm -rf "$scratch" && mkdir -p "$scratch/out"
-passed=0
-failed=0
-
-# check NAME COMMAND...: the command succeeds.
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-    else
-        echo "FAILED: $name: $*"
-        failed=$((failed + 1))
-    fi
-}
-
 # exits STATUS COMMAND...; what it says is in $scratch/stdout and $scratch/stderr.
 exits() {
     local wanted=$1
@@ -125,5 +111,4 @@ printf '{"model_type": "qwen3_vl"' >"$scratch/cut.json"
 check "half a config.json" exits 3 "$audit" flops --config "$scratch/cut.json"
 check "is named" says cut.json "$scratch/stderr"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 60 ]
+summary 60
