@@ -130,7 +130,7 @@ static enum qvl_status take_medians(struct sampled *sampled, struct qvl_calibrat
 static int plan(const struct qvl_calibration_options *options, int64_t chunk, struct sampled *points)
 {
     const int64_t half = (chunk + 1) / 2;
-    const int64_t rows[] = {1, chunk / 32, chunk / 8, half, chunk};
+    const int64_t rows[] = {1, chunk / 32, chunk / 8, chunk / 4, half, chunk};
     int count = 0;
     for (int depth = 0; depth < 2; depth++)
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -228,6 +228,22 @@ enum qvl_status qvl_calibration_fit(struct qvl_calibration *calibration, struct 
         (piece0->seconds[QVL_CALL_ATTENTION] - calibration->piece[1] * pairs) / (double)half;
     calibration->head = step0->seconds[QVL_CALL_HEAD];
     return QVL_OK;
+}
+
+enum qvl_status qvl_calibration_join(struct qvl_calibration *calibration, const struct qvl_calibration *other,
+                                     struct qvl_error *error)
+{
+    bool same = calibration->count == other->count && calibration->chunk == other->chunk;
+    for (int i = 0; i < calibration->count && same; i++) {
+        struct qvl_calibration_point *point = &calibration->points[i];
+        const struct qvl_calibration_point *twin = &other->points[i];
+        same = point->rows == twin->rows && point->depth == twin->depth;
+        for (int class = 0; class < QVL_CALL_CLASSES; class ++)
+            point->seconds[class] = 0.5 * (point->seconds[class] + twin->seconds[class]);
+        point->total = 0.5 * (point->total + twin->total);
+    }
+    return same ? qvl_calibration_fit(calibration, error)
+                : qvl_fail(error, QVL_USAGE, "calibration: two of different calls cannot be joined");
 }
 
 /* Seconds of a class for a number of rows: straight between neighbouring row counts of the first depth. */

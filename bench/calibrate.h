@@ -53,6 +53,12 @@ QVL_MUST_USE enum qvl_status qvl_calibrate(struct qvl_model *model, struct qvl_b
 QVL_MUST_USE enum qvl_status qvl_calibration_fit(struct qvl_calibration *calibration,
                                                  struct qvl_error *error);
 
+/* The mean of two calibrations of the same calls, before and after what is to be predicted: a machine that
+ * others disturb is not the same twice. QVL_USAGE when they are not of the same calls. */
+QVL_MUST_USE enum qvl_status qvl_calibration_join(struct qvl_calibration *calibration,
+                                                  const struct qvl_calibration *other,
+                                                  struct qvl_error *error);
+
 struct qvl_prediction {
     double seconds;
     double by_class[QVL_CALL_CLASSES];

@@ -98,7 +98,7 @@ enum qvl_status qvl_latency_predict_report(struct qvl_latency_run *run, const in
                                                 .progress = show,
                                                 .context = &run->progress};
     struct qvl_latency_point points[QVL_LATENCY_MAX_CONTEXTS];
-    struct qvl_calibration calibration;
+    struct qvl_calibration calibration, after;
     struct qvl_model *model;
     int64_t done = 0;
     if (count == 0)
@@ -106,10 +106,15 @@ enum qvl_status qvl_latency_predict_report(struct qvl_latency_run *run, const in
     choose_depths(contexts, count, options.depths);
     QVL_TRY(qvl_latency_whole(run, &model, error));
     QVL_TRY(qvl_calibrate(model, run->backend.backend, &options, &calibration, error));
-    QVL_TRY(take_points(run, &calibration, error));
     qvl_progress_begin(&run->progress, "measured", "token", 0);
     enum qvl_status status = qvl_latency_measure(model, contexts, count, &latency, points, &done, error);
     qvl_progress_end(&run->progress);
+    if (status == QVL_OK)
+        status = qvl_calibrate(model, run->backend.backend, &options, &after, error);
+    if (status == QVL_OK)
+        status = qvl_calibration_join(&calibration, &after, error);
+    if (status == QVL_OK)
+        status = take_points(run, &calibration, error);
     for (int64_t i = 0; i < done; i++) {
         if (status == QVL_OK)
             status = take_prediction(run, &calibration, &points[i], error);

@@ -68,7 +68,7 @@ exits 0 'PASSED' "$audit" latency "${few[@]}" --backend ref --jsonl honest.jsonl
 grep -q '"kind":"trial"' honest.jsonl && grep -q '"kind":"latency".*"prefill_of_peak".*"decode_of_bandwidth"' honest.jsonl
 note $? "an honest backend has no trial, or its rates no limits"
 exits 0 'prefill_difference|difference' "$audit" latency "${few[@]}" --chunk 64 --predict 64,160,256,400 --jsonl predicted.jsonl
-[ "$(grep -c '"kind":"prediction"' predicted.jsonl)" -eq 4 ] && [ "$(grep -c '"kind":"calibration"' predicted.jsonl)" -eq 7 ]
+[ "$(grep -c '"kind":"prediction"' predicted.jsonl)" -eq 4 ] && [ "$(grep -c '"kind":"calibration"' predicted.jsonl)" -eq 8 ]
 note $? "predictions or calibration points are missing"
 
 # ---- an honest one ----

@@ -67,11 +67,26 @@ static void one_depth_is_not_enough(void **state)
     assert_int_equal(qvl_calibration_fit(&calibration, &error), QVL_USAGE);
 }
 
+static void two_calibrations_are_averaged(void **state)
+{
+    struct qvl_calibration calm = machine(), slow = machine();
+    struct qvl_error error;
+    (void)state;
+    for (int i = 0; i < slow.count; i++)
+        for (int class = 0; class < QVL_CALL_CLASSES; class ++)
+            slow.points[i].seconds[class] *= 3;
+    assert_int_equal(qvl_calibration_join(&calm, &slow, &error), QVL_OK);
+    assert_float_equal(qvl_predict_decode(&calm, 1000).seconds, 2 * 8.011e-3, 1e-9);
+    slow.points[1].rows = 13;
+    assert_int_equal(qvl_calibration_join(&calm, &slow, &error), QVL_USAGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_give_back_the_machine),
         cmocka_unit_test(one_depth_is_not_enough),
+        cmocka_unit_test(two_calibrations_are_averaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
