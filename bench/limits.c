@@ -400,12 +400,6 @@ double qvl_limits_cache(const struct qvl_limits *limits)
     return best_of(limits, "cache_read_");
 }
 
-double qvl_limit_fraction(const struct qvl_limits *limits, const char *name, double rate)
-{
-    const struct qvl_limit *limit = qvl_limits_find(limits, name);
-    return limit ? rate / limit->median : NAN;
-}
-
 int qvl_limits_caches(const struct qvl_limits *limits, double *bytes, int capacity)
 {
     int count = 0;

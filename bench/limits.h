@@ -54,9 +54,6 @@ double qvl_limits_peak(const struct qvl_limits *limits, enum qvl_dtype dtype, bo
 double qvl_limits_memory(const struct qvl_limits *limits);
 double qvl_limits_cache(const struct qvl_limits *limits);
 
-/* `rate` as a fraction of the median of the named limit; NaN when that was not measured. */
-double qvl_limit_fraction(const struct qvl_limits *limits, const char *name, double rate);
-
 /* Sizes at which the sweep drops: the largest array that is still read at the rate of its cache. At most
  * `capacity`; returns how many. */
 int qvl_limits_caches(const struct qvl_limits *limits, double *bytes, int capacity);

@@ -32,8 +32,6 @@ static void limits_of_all_threads_bound_a_rate(void **state)
     assert_float_equal(qvl_limits_peak(&limits, QVL_BF16, false), 1600e9, 1);
     assert_float_equal(qvl_limits_memory(&limits), 10e9, 1);
     assert_float_equal(qvl_limits_cache(&limits), 100e9, 1);
-    assert_float_equal(qvl_limit_fraction(&limits, "read_2_threads", 4e9), 0.5, 1e-12);
-    assert_true(isnan(qvl_limit_fraction(&limits, "read_3_threads", 4e9)));
 }
 
 static void faster_than_the_roofline_is_impossible(void **state)
