@@ -28,7 +28,7 @@ struct qvl_sampled_point {
     bool finite;         /* as in qvl_latency_point */
     bool beyond;         /* the context and its steps exceed the model's positions */
     int64_t layers;      /* sampled, of all kinds */
-    int64_t working_set; /* bytes that a decode step of the sampled layers reads */
+    int64_t working_set; /* bytes that the sampled layers read in a decode step */
     /* The last chunk: what it would take the whole model, call by call. */
     int64_t chunk_rows, chunk_depth;
     int64_t timed_rows; /* of the chunk: qvl_sampling_rows */

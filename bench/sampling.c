@@ -142,7 +142,7 @@ static void weigh(const struct qvl_model_config *config, const struct qvl_sampli
                                               .logits = 1};
     plan->needed = qvl_memory_estimate(&part, &memory).total;
     plan->fits = request->available < 0 || plan->needed <= request->available;
-    plan->working_set = text->vocab * text->hidden * width;
+    plan->working_set = 0;
     for (int64_t i = 0; i < plan->part.layer_count; i++)
         plan->working_set += touched_bytes(text, plan->part.layers[i], width) +
                              2 * text->kv_heads * text->head_dim * request->rows * width;

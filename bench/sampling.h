@@ -62,13 +62,14 @@ struct qvl_sampling_request {
 
 struct qvl_sampling_plan {
     struct qvl_model_part part;
-    int64_t working_set; /* bytes that one decode step reads: two times the cache and more is cold */
+    int64_t working_set; /* bytes that the layers read in one decode step: twice the cache and more is cold */
     int64_t needed;      /* bytes of memory, of the part; of the smallest part when nothing fits */
     bool fits;
 };
 
-/* As few layers of each kind as make a decode step read twice the last-level cache (weights it touches, keys,
- * values, head), but two where there are two and half of the memory holds them, spread over the model. */
+/* As few layers of each kind as read twice the last-level cache in a decode step (weights it touches, keys
+ * and values), but two where there are two, as far as half of the memory holds them, spread over the model.
+ * The head does not count: it is read once and need not displace anything (measured, docs/COST.md). */
 void qvl_sampling_plan(const struct qvl_model_config *config, const struct qvl_sampling_request *request,
                        struct qvl_sampling_plan *plan);
 

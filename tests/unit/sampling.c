@@ -95,13 +95,15 @@ static void a_part_of_a_chunk_widens(void **state)
     /* rows * (7 + (depth + rows / 2) / 16), of 64 rows at 4096 from 16 of them. */
     const double zero = 64 * (7 + 32 / 16.0), part_zero = 16 * (7 + 8 / 16.0);
     const double part = 16 * (7 + (4096 + 8) / 16.0);
-    assert_true(fabs(qvl_sampling_widen(zero, part_zero, part, 64, 16) - 64 * (7 + (4096 + 32) / 16.0)) < 1e-9);
+    assert_true(fabs(qvl_sampling_widen(zero, part_zero, part, 64, 16) - 64 * (7 + (4096 + 32) / 16.0)) <
+                1e-9);
     assert_int_equal(qvl_sampling_rows(2048, 16 * 2048), 512);
     assert_int_equal(qvl_sampling_rows(2048, 16 * 2048 - 1), 2048);
     assert_int_equal(qvl_sampling_rows(128, 1 << 20), 128);
 }
 
-static void plan(int64_t rows, int64_t layers, int64_t cache, int64_t available, struct qvl_sampling_plan *plan)
+static void plan(int64_t rows, int64_t layers, int64_t cache, int64_t available,
+                 struct qvl_sampling_plan *plan)
 {
     const struct qvl_sampling_request request = {.storage = QVL_BF16,
                                                  .rows = rows,
@@ -118,14 +120,16 @@ static void plans_exceed_the_cache_and_fit_into_memory(void **state)
     const int64_t mib = 1 << 20, gib = 1 << 30;
     struct qvl_sampling_plan chosen;
     read_table("qwen3-vl-2b");
-    /* The head of 622 MB alone is twice a cache of 256 MiB. */
+    /* 134.2 MB a layer with its cache: four reach 512 MiB. */
     plan(8192, 0, 256 * mib, 20 * gib, &chosen);
-    assert_true(chosen.fits && chosen.part.layer_count == 2 && chosen.working_set >= 512 * mib);
+    assert_true(chosen.fits && chosen.part.layer_count == 4 && chosen.working_set >= 512 * mib);
     assert_int_equal(chosen.part.layers[0], 0);
-    assert_int_equal(chosen.part.layers[1], 14);
-    /* 622.3 MB and 134.2 MB a layer: 8 layers reach 1600 MiB. */
+    assert_int_equal(chosen.part.layers[3], 21);
     plan(8192, 0, 800 * mib, 20 * gib, &chosen);
-    assert_int_equal(chosen.part.layer_count, 8);
+    assert_int_equal(chosen.part.layer_count, 13);
+    /* Two at least. */
+    plan(8192, 0, mib, 20 * gib, &chosen);
+    assert_int_equal(chosen.part.layer_count, 2);
     plan(8192, 0, 800 * gib, -1, &chosen);
     assert_int_equal(chosen.part.layer_count, 28);
     /* At a million tokens one layer's cache is 4 GiB: one layer within 8 GiB, none within 4. */
