@@ -159,7 +159,7 @@ void qvl_sampling_plan(const struct qvl_model_config *config, const struct qvl_s
     weigh(config, request, plan);
     for (int64_t each = 2; request->layers == 0 && each <= most; each++) {
         struct qvl_sampling_plan larger = *plan;
-        if (each > 2 && plan->working_set >= 2 * request->cache_bytes)
+        if (plan->working_set >= 2 * request->cache_bytes)
             return;
         choose(&config->text, each, &larger.part);
         weigh(config, request, &larger);

@@ -68,8 +68,8 @@ struct qvl_sampling_plan {
 };
 
 /* As few layers of each kind as read twice the last-level cache in a decode step (weights it touches, keys
- * and values), but two where there are two, as far as half of the memory holds them, spread over the model.
- * The head does not count: it is read once and need not displace anything (measured, docs/COST.md). */
+ * and values), as far as half of the memory holds them, spread over the model; one always. The head does not
+ * count: it is read once and need not displace anything (measured, docs/COST.md). */
 void qvl_sampling_plan(const struct qvl_model_config *config, const struct qvl_sampling_request *request,
                        struct qvl_sampling_plan *plan);
 
