@@ -33,7 +33,7 @@ factor, file = float(sys.argv[1]), sys.argv[-1]
 changes = dict(argument.split("=") for argument in sys.argv[2:-2])
 report = json.load(open(template))
 noise = random.Random(os.path.basename(file).split("-")[0] + sys.argv[1])
-row = report["records"][0]
+row = next(r for r in report["records"] if r["kind"] == "latency")
 for name, values in row["measured"].items():
     if name.endswith("_samples"):
         row["measured"][name] = [1e-3 * factor * noise.gauss(1, 0.004) for _ in values]
