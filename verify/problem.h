@@ -100,9 +100,11 @@ uint64_t qvl_problem_fingerprint(const struct qvl_problem *problem);
 void qvl_problem_free(struct qvl_problem *problem);
 
 /* The value of an element that nobody has written: a NaN that no computation on the inputs yields. */
+#define QVL_UNWRITTEN_BITS UINT64_C(0x7ffd0a7e0a7e0a7e)
+
 static inline double qvl_unwritten(void)
 {
-    const uint64_t bits = UINT64_C(0x7ffd0a7e0a7e0a7e);
+    const uint64_t bits = QVL_UNWRITTEN_BITS;
     double value;
     memcpy(&value, &bits, sizeof value);
     return value;
@@ -110,8 +112,9 @@ static inline double qvl_unwritten(void)
 
 static inline bool qvl_is_unwritten(double value)
 {
-    const double unwritten = qvl_unwritten();
-    return memcmp(&value, &unwritten, sizeof value) == 0;
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits == QVL_UNWRITTEN_BITS;
 }
 
 static inline int64_t qvl_operand_count(const struct qvl_operand *operand)
