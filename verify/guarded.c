@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
-enum { GUARD = 256, POISON = 0xff }; /* bytes; 0xff.. is NaN in every float type */
+#include "verify/gap.h"
+
+enum { GUARD = 256 }; /* bytes, a multiple of every element */
 
 static size_t row_bytes(const struct qvl_tensor *view)
 {
@@ -21,14 +23,12 @@ static size_t step_bytes(const struct qvl_tensor *view)
 static bool untouched(const struct qvl_guarded *guarded, const unsigned char *memory)
 {
     const size_t row = row_bytes(&guarded->view), step = step_bytes(&guarded->view);
-    for (size_t i = 0; i < GUARD; i++)
-        if (memory[i] != POISON || memory[guarded->bytes - 1 - i] != POISON)
-            return false;
-    for (int64_t r = 0; r < guarded->view.shape[0]; r++)
-        for (size_t i = row; i < step; i++)
-            if (memory[GUARD + (size_t)r * step + i] != POISON)
-                return false;
-    return true;
+    const enum qvl_dtype dtype = guarded->view.dtype;
+    bool intact = qvl_gap_intact(dtype, guarded->input, memory, GUARD) &&
+                  qvl_gap_intact(dtype, guarded->input, memory + guarded->bytes - GUARD, GUARD);
+    for (int64_t r = 0; r < guarded->view.shape[0] && intact; r++)
+        intact = qvl_gap_intact(dtype, guarded->input, memory + GUARD + (size_t)r * step + row, step - row);
+    return intact;
 }
 
 enum qvl_status qvl_guarded_open(struct qvl_guarded *guarded, struct qvl_backend *backend,
@@ -36,7 +36,7 @@ enum qvl_status qvl_guarded_open(struct qvl_guarded *guarded, struct qvl_backend
                                  struct qvl_error *error)
 {
     struct qvl_tensor *view = &guarded->view;
-    *guarded = (struct qvl_guarded){.backend = backend, .view = *shape};
+    *guarded = (struct qvl_guarded){.backend = backend, .view = *shape, .input = host};
     view->stride[0] += pad;
     const size_t row = row_bytes(view), step = step_bytes(view);
     guarded->bytes = (size_t)view->shape[0] * step + (size_t)2 * GUARD;
@@ -45,9 +45,13 @@ enum qvl_status qvl_guarded_open(struct qvl_guarded *guarded, struct qvl_backend
     unsigned char *image = malloc(guarded->bytes);
     if (!image)
         return qvl_fail(error, QVL_NO_MEMORY, "%zu bytes are not available", guarded->bytes);
-    memset(image, POISON, guarded->bytes);
-    for (int64_t r = 0; host && r < view->shape[0]; r++)
-        memcpy(image + GUARD + (size_t)r * step, (const char *)host + (size_t)r * row, row);
+    qvl_gap_fill(view->dtype, guarded->input, image, guarded->bytes);
+    for (int64_t r = 0; r < view->shape[0]; r++) {
+        if (host)
+            memcpy(image + GUARD + (size_t)r * step, (const char *)host + (size_t)r * row, row);
+        else
+            memset(image + GUARD + (size_t)r * step, QVL_POISON, row);
+    }
     const struct qvl_tensor all = qvl_tensor_1d(guarded->memory, QVL_U8, (int64_t)guarded->bytes);
     const enum qvl_status status = backend->upload(backend, &all, image, error);
     free(image);

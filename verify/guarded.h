@@ -10,6 +10,7 @@ struct qvl_guarded {
     struct qvl_tensor view;
     void *memory; /* of the backend */
     size_t bytes;
+    bool input; /* opened with values */
 };
 
 /* A tensor of the backend with `pad` elements between the rows of axis 0. `host` holds its values in order;

@@ -6,11 +6,12 @@
 
 #include "verify/compare.h"
 #include "verify/expectation.h"
+#include "verify/gap.h"
 #include "verify/long_context.h"
 #include "verify/probe.h"
 
-enum { POISON = 0xff, GUARD = 256 }; /* bytes; 0xff.. is NaN */
-#define SPAN (INT64_C(1) << 33)      /* from the first row to the last, bytes */
+enum { GUARD = 256 };           /* bytes, a multiple of every element */
+#define SPAN (INT64_C(1) << 33) /* from the first row to the last, bytes */
 
 struct far {
     const struct qvl_verify_op *op;
@@ -57,6 +58,11 @@ static enum qvl_status copy_row(struct far *far, int index, int64_t row, void *h
               : backend->download(backend, &bytes, host, error);
 }
 
+static bool is_input(const struct far *far, int index)
+{
+    return far->problem.operands[index].role == QVL_ROLE_INPUT;
+}
+
 /* Place the rows of operand `index` at a distance. */
 static enum qvl_status move_away(struct far *far, int index, struct qvl_error *error)
 {
@@ -68,7 +74,7 @@ static enum qvl_status move_away(struct far *far, int index, struct qvl_error *e
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for a row");
     far->near_view[index] = placed->view;
     for (int64_t r = 0; r < placed->view.shape[0] && status == QVL_OK; r++) {
-        memset(image, POISON, bytes);
+        qvl_gap_fill(placed->view.dtype, is_input(far, index), image, bytes);
         memcpy(image + GUARD, placed->image + placed->guard + (size_t)r * row, row);
         status = copy_row(far, index, r, image, true, error);
     }
@@ -93,10 +99,11 @@ static enum qvl_status bring_back(struct far *far, int index, struct qvl_error *
         const struct qvl_tensor to =
             qvl_tensor_1d((char *)placed->view.data + (size_t)r * row, QVL_U8, (int64_t)row);
         status = copy_row(far, index, r, image, false, error);
-        for (size_t i = 0; i < bytes && status == QVL_OK; i++)
-            if ((i < GUARD || i >= GUARD + row) && image[i] != POISON)
-                status = qvl_fail(error, QVL_FAILED, "%s: memory beside row %lld was written",
-                                  far->problem.operands[index].name, (long long)r);
+        if (status == QVL_OK && (!qvl_gap_intact(placed->view.dtype, is_input(far, index), image, GUARD) ||
+                                 !qvl_gap_intact(placed->view.dtype, is_input(far, index),
+                                                 image + GUARD + row, bytes - GUARD - row)))
+            status = qvl_fail(error, QVL_FAILED, "%s: memory beside row %lld was written",
+                              far->problem.operands[index].name, (long long)r);
         if (status == QVL_OK)
             status = backend->upload(backend, &to, image + GUARD, error);
     }

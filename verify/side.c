@@ -3,26 +3,11 @@
 #include <stdlib.h>
 
 #include "qvl/rounding.h"
-
-enum { POISON = 0xff }; /* 0xff.. is NaN in every float type and -1 in the integers */
+#include "verify/gap.h"
 
 /* Bytes of a guard zone: two rows, so that a write to the row before the first or behind the last lands in
  * it, within these limits. */
 enum { GUARD_LEAST = 256, GUARD_MOST = 65536 };
-
-/* What lies around the elements of an operand. In the float types a signalling NaN: whatever a kernel
- * computes from it is quiet, so that a kernel which also works on the gaps cannot leave them as they were;
- * another one for inputs than for outputs, so that it cannot copy them either. */
-static void gap_pattern(enum qvl_dtype dtype, bool input, unsigned char pattern[8])
-{
-    const uint32_t single = input ? 0x7fb5b5b5U : 0x7fa6a6a6U;
-    const uint16_t half = dtype == QVL_F16 ? (input ? 0x7db5U : 0x7da6U) : (input ? 0x7fb5U : 0x7fa6U);
-    memset(pattern, input ? POISON : POISON - 1, 8);
-    if (dtype == QVL_F32)
-        memcpy(pattern, &single, sizeof single);
-    else if (dtype == QVL_BF16 || dtype == QVL_F16)
-        memcpy(pattern, &half, sizeof half);
-}
 
 enum qvl_dtype qvl_side_dtype(const struct qvl_side *side, const struct qvl_operand *operand)
 {
@@ -88,12 +73,9 @@ static void fill_image(const struct qvl_placed *placed, const struct qvl_operand
     const struct qvl_tensor *view = &placed->view;
     const size_t element = qvl_dtype_bytes(view->dtype);
     const int64_t width = view->shape[view->rank - 1], count = qvl_tensor_count(view);
-    unsigned char pattern[8];
-    gap_pattern(view->dtype, operand->role == QVL_ROLE_INPUT, pattern);
-    for (size_t at = 0; at < placed->bytes; at += element)
-        memcpy(placed->image + at, pattern, element);
+    qvl_gap_fill(view->dtype, operand->role == QVL_ROLE_INPUT, placed->image, placed->bytes);
     for (int64_t i = 0; !operand->host && i < count; i += width)
-        memset(placed->image + placed->guard + (size_t)offset_of(view, i) * element, POISON,
+        memset(placed->image + placed->guard + (size_t)offset_of(view, i) * element, QVL_POISON,
                (size_t)width * element);
 }
 
@@ -253,9 +235,10 @@ enum qvl_status qvl_side_values(struct qvl_side *side, int index, double **value
         *values = NULL;
         return status;
     }
-    static const unsigned char poison[8] = {POISON, POISON, POISON, POISON, POISON, POISON, POISON, POISON};
+    unsigned char poison[8];
     const size_t element = qvl_dtype_bytes(placed->view.dtype);
     const bool real = qvl_dtype_is_storage(placed->view.dtype);
+    memset(poison, QVL_POISON, sizeof poison);
     for (int64_t i = 0; i < count; i++) {
         const int64_t offset = offset_of(&placed->view, i);
         const bool same =
