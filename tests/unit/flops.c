@@ -6,37 +6,7 @@
 #include <cmocka.h>
 
 #include "bench/flops_records.h"
-#include "datasets/model_tables.h"
-
-/* Every dimension different: text 3 layers, 10 wide, 4 heads and 2 KV heads of 6; vision 2 blocks, 8 wide, 2
- * heads. */
-static struct qvl_model_config tiny(void)
-{
-    return (struct qvl_model_config){
-        .architecture = QVL_ARCH_QWEN3_VL,
-        .text = {.layers = 3,
-                 .hidden = 10,
-                 .heads = 4,
-                 .kv_heads = 2,
-                 .head_dim = 6,
-                 .vocab = 50,
-                 .intermediate = 14,
-                 .qk_norm = true},
-        .vision = {.depth = 2,
-                   .hidden = 8,
-                   .heads = 2,
-                   .head_dim = 4,
-                   .intermediate = 18,
-                   .out_hidden = 10,
-                   .channels = 3,
-                   .patch = 4,
-                   .temporal_patch = 2,
-                   .merge = 2,
-                   .position_side = 7,
-                   .deepstack_count = 1,
-                   .patch_bias = true},
-    };
-}
+#include "configs.h"
 
 /* An image of 24 patches and a video of 3 frames of 8: 12 LLM tokens. */
 static const struct qvl_grid tiny_grids[2] = {{1, 4, 6}, {3, 2, 4}};
@@ -137,18 +107,6 @@ static void windows_by_hand(void **state)
     assert_int_equal(qvl_flops_find(&flops, "vision_norms")->flops, 4 * 60 * 8 * 6);
 }
 
-/* Read a compiled-in table. */
-static struct qvl_model_config released(const char *name)
-{
-    struct qvl_model_config config;
-    struct qvl_error error;
-    const struct qvl_model_table *table = qvl_model_table_find(name);
-    assert_non_null(table);
-    if (qvl_model_config_parse(table->json, table->size, name, &config, &error) != QVL_OK)
-        fail_msg("%s", error.message);
-    return config;
-}
-
 static qvl_flop_count language(const struct qvl_model_config *config, int64_t batch, int64_t cached,
                                int64_t tokens, int64_t logits, enum qvl_flops_class work)
 {
@@ -167,7 +125,7 @@ static void a_token_costs_two_flops_an_active_parameter(void **state)
     static const char *const names[] = {"qwen3-vl-2b",  "qwen3-vl-4b",      "qwen3-vl-8b",
                                         "qwen3-vl-32b", "qwen3-vl-30b-a3b", "qwen3-vl-235b-a22b"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        struct qvl_model_config config = released(names[i]);
+        struct qvl_model_config config = config_of(names[i]);
         const struct qvl_text_config *text = &config.text;
         int64_t norms = text->hidden * (2 * text->layers + 1) + 2 * text->head_dim * text->layers;
         int64_t matrices = qvl_model_count_parameters(&config).active_llm - norms -
@@ -184,7 +142,7 @@ static void a_token_costs_two_flops_an_active_parameter(void **state)
 static void a_prompt_is_the_sum_of_its_tokens_and_chunks(void **state)
 {
     (void)state;
-    struct qvl_model_config config = released("qwen3-vl-30b-a3b");
+    struct qvl_model_config config = config_of("qwen3-vl-30b-a3b");
     for (int work = QVL_FLOPS_MATRIX; work <= QVL_FLOPS_ELEMENTS; work++) {
         enum qvl_flops_class class = (enum qvl_flops_class)work;
         qvl_flop_count whole = language(&config, 1, 0, 300, 0, class);
@@ -200,7 +158,7 @@ static void a_prompt_is_the_sum_of_its_tokens_and_chunks(void **state)
 static void long_context_does_not_overflow(void **state)
 {
     (void)state;
-    struct qvl_model_config config = released("qwen3-vl-235b-a22b");
+    struct qvl_model_config config = config_of("qwen3-vl-235b-a22b");
     int64_t n = 1 << 20;
     double seen = (double)n * (double)(n + 1) / 2;
     struct qvl_flops_workload workload = {.batch = 1 << 16, .tokens = n, .logits = 1, .storage = QVL_BF16};
@@ -219,7 +177,7 @@ static void long_context_does_not_overflow(void **state)
 static void vision_of_a_released_size(void **state)
 {
     (void)state;
-    struct qvl_model_config config = released("qwen3-vl-8b");
+    struct qvl_model_config config = config_of("qwen3-vl-8b");
     const struct qvl_grid grid = {1, 68, 120}; /* 1088 x 1920: 8160 patches, 2040 tokens */
     struct qvl_flops_workload workload = {.batch = 1, .grids = &grid, .grid_count = 1, .storage = QVL_BF16};
     struct qvl_flops flops;

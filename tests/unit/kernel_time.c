@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "bench/model_time.h"
-#include "datasets/model_tables.h"
+#include "configs.h"
 
 static struct qvl_hardware_table hardware;
 
@@ -153,14 +153,6 @@ static void hot_cache_rows_are_kept_apart(void **state)
     qvl_published_free(device);
 }
 
-static void read_model(const char *name, struct qvl_model_config *config)
-{
-    const struct qvl_model_table *table = qvl_model_table_find(name);
-    struct qvl_error error = {.message = ""};
-    if (qvl_model_config_parse(table->json, table->size, name, config, &error) != QVL_OK)
-        fail_msg("%s", error.message);
-}
-
 /* Every size on every device: time above the datasheet floor, parts that add up, decode that grows with
  * context. */
 static void times_respect_the_floor(void **state)
@@ -176,9 +168,8 @@ static void times_respect_the_floor(void **state)
         const struct qvl_hardware *row = &hardware.rows[h];
         struct qvl_published_device *published = row->published[0] ? load(row->published) : NULL;
         for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
-            struct qvl_model_config config;
+            const struct qvl_model_config config = config_of(models[m]);
             double last = 0;
-            read_model(models[m], &config);
             const struct qvl_deployment deployment = {
                 .config = &config, .device = {row, published}, .ways = 1, .batch = 1};
             for (int c = 0; c < 4; c++) {

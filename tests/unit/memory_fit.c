@@ -7,18 +7,9 @@
 #include <cmocka.h>
 
 #include "bench/memory_fit.h"
-#include "datasets/model_tables.h"
+#include "configs.h"
 
 static struct qvl_hardware_table hardware;
-
-static struct qvl_model_config config_of(const char *name)
-{
-    const struct qvl_model_table *table = qvl_model_table_find(name);
-    struct qvl_model_config config;
-    assert_non_null(table);
-    assert_int_equal(qvl_model_config_parse(table->json, table->size, name, &config, NULL), QVL_OK);
-    return config;
-}
 
 static struct qvl_deployment deploy(const struct qvl_model_config *config, const char *device, int64_t ways)
 {

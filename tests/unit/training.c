@@ -9,39 +9,10 @@
 #include "backends/cpu/cpu.h"
 #include "bench/counting_records.h"
 #include "bench/training_records.h"
+#include "configs.h"
 #include "datasets/checkpoint.h"
-#include "datasets/model_tables.h"
 
 static struct qvl_error error;
-
-/* Text 3 layers, 10 wide, 4 heads and 2 KV heads of 6; vision 2 blocks, 8 wide, 2 heads. */
-static struct qvl_model_config tiny(void)
-{
-    return (struct qvl_model_config){
-        .architecture = QVL_ARCH_QWEN3_VL,
-        .text = {.layers = 3,
-                 .hidden = 10,
-                 .heads = 4,
-                 .kv_heads = 2,
-                 .head_dim = 6,
-                 .vocab = 50,
-                 .intermediate = 14,
-                 .qk_norm = true},
-        .vision = {.depth = 2,
-                   .hidden = 8,
-                   .heads = 2,
-                   .head_dim = 4,
-                   .intermediate = 18,
-                   .out_hidden = 10,
-                   .channels = 3,
-                   .patch = 4,
-                   .temporal_patch = 2,
-                   .merge = 2,
-                   .position_side = 7,
-                   .deepstack_count = 1,
-                   .patch_bias = true},
-    };
-}
 
 static void assert_part(const struct qvl_training_part *part, double forward, double input, double weight)
 {
@@ -90,22 +61,12 @@ static void merger_only_by_hand(void **state)
     assert_int_equal(qvl_training_count(&config, &stage, 1.5, &picture, &cost, &error), QVL_USAGE);
 }
 
-static struct qvl_model_config released(const char *name)
-{
-    struct qvl_model_config config;
-    const struct qvl_model_table *table = qvl_model_table_find(name);
-    assert_non_null(table);
-    if (qvl_model_config_parse(table->json, table->size, name, &config, &error) != QVL_OK)
-        fail_msg("%s", error.message);
-    return config;
-}
-
 /* 6 N D: what is trained in full on text costs 6 FLOPs a matrix parameter and token, and three times its
  * scores. */
 static void training_on_text_is_six_flops_a_parameter(void **state)
 {
     (void)state;
-    const struct qvl_model_config config = released("qwen3-vl-8b");
+    const struct qvl_model_config config = config_of("qwen3-vl-8b");
     const struct qvl_training_stage *stage = qvl_training_stage_at(1);
     struct qvl_training_cost cost;
     assert_int_equal(qvl_training_count(&config, stage, 0, &picture, &cost, &error), QVL_OK);
@@ -129,7 +90,7 @@ static const struct qvl_record *record_of(const struct qvl_report *report, const
 static void training_records(void **state)
 {
     (void)state;
-    const struct qvl_model_config config = released("qwen3-vl-2b");
+    const struct qvl_model_config config = config_of("qwen3-vl-2b");
     const struct qvl_training_request request = {{0, 50}, 2, "some device", 1e15, 0.5};
     struct qvl_report report = {0};
     assert_int_equal(qvl_training_preamble(&request, &report, &error), QVL_OK);
@@ -162,7 +123,7 @@ static void assert_count(const struct qvl_report *report, const char *name, int6
 static void active_parameters_against_the_name(void **state)
 {
     (void)state;
-    const struct qvl_model_config config = released("qwen3-vl-235b-a22b");
+    const struct qvl_model_config config = config_of("qwen3-vl-235b-a22b");
     struct qvl_report report = {0};
     assert_int_equal(qvl_parameters_report("m", "Qwen3-VL-235B-A22B", &config, &report, &error), QVL_OK);
     assert_count(&report, "m total", 235670022896, false);
