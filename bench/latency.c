@@ -1,5 +1,6 @@
 #include "bench/latency.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "bench/latency_parts.h"
@@ -128,6 +129,17 @@ static enum qvl_status measure_runs(struct work *work, struct qvl_latency_point 
     return point->decode.count ? qvl_samples_summarise(&point->decode, error) : QVL_OK;
 }
 
+static enum qvl_status measure_watched(struct work *work, struct qvl_latency_point *point,
+                                       struct qvl_error *error)
+{
+    const struct qvl_moment before = qvl_moment_now();
+    QVL_TRY(measure_runs(work, point, error));
+    const struct qvl_moment after = qvl_moment_now();
+    point->conditions = qvl_conditions_between(
+        &before, &after, fmax(qvl_samples_noise(&point->prefill), qvl_samples_noise(&point->decode)));
+    return QVL_OK;
+}
+
 static enum qvl_status measure_point(struct work *work, int64_t context, struct qvl_latency_point *point,
                                      struct qvl_error *error)
 {
@@ -139,7 +151,7 @@ static enum qvl_status measure_point(struct work *work, int64_t context, struct 
     if (!point->prefill.values || !point->decode.values)
         status = qvl_fail(error, QVL_NO_MEMORY, "no memory for timings");
     if (status == QVL_OK)
-        status = measure_runs(work, point, error);
+        status = measure_watched(work, point, error);
     if (status != QVL_OK)
         qvl_latency_point_free(point);
     return status;

@@ -2,6 +2,8 @@
 #ifndef QVL_BENCH_LATENCY_H
 #define QVL_BENCH_LATENCY_H
 
+#include "bench/physics.h"
+#include "bench/samples.h"
 #include "model/model.h"
 
 struct qvl_latency_options {
@@ -14,19 +16,13 @@ struct qvl_latency_options {
     void *context;
 };
 
-/* Order statistics of timings, in seconds, and the samples in the order they were taken. */
-struct qvl_samples {
-    double *values; /* owned */
-    int64_t count;
-    double median, mad, p90, p99, minimum;
-};
-
 struct qvl_latency_point {
     int64_t context;
     struct qvl_samples prefill; /* from the first forward call to the logits of the last prompt token: TTFT
                                    without sampling */
     struct qvl_samples decode;  /* one token each, at depths context .. context + decode_steps - 1: TPOT */
     bool finite;                /* the logits of every timed call were finite and not all equal */
+    struct qvl_conditions conditions; /* from the first prefill to the last step */
 };
 
 /* Measure at each context, ascending or not, each with fresh random token ids and a fresh sequence, after one
@@ -57,8 +53,5 @@ enum qvl_status qvl_latency_first_token(struct qvl_model *model, struct qvl_back
 /* The sampling of one token from random logits, greedy: median of `repeats`. */
 enum qvl_status qvl_latency_sample(struct qvl_backend *backend, int64_t vocabulary, int repeats,
                                    uint64_t seed, double *seconds, struct qvl_error *error);
-
-/* Fill the statistics of samples->values. */
-enum qvl_status qvl_samples_summarise(struct qvl_samples *samples, struct qvl_error *error);
 
 #endif

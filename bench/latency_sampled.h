@@ -9,8 +9,8 @@
 struct qvl_sampled_options {
     enum qvl_dtype storage;
     enum qvl_angle_precision angles;
-    int64_t chunk; /* 0: QVL_DEFAULT_CHUNK */
-    int64_t decode_steps;
+    int64_t chunk;           /* 0: QVL_DEFAULT_CHUNK */
+    int64_t decode_steps;    /* at least; up to eight times as many where they are short */
     int repeats;             /* of each chunk; two where one takes more than ten seconds */
     uint64_t seed;           /* of weights, cache contents and token ids */
     int64_t layers;          /* sampled of each kind; 0: qvl_sampling_plan decides */
@@ -37,6 +37,7 @@ struct qvl_sampled_point {
     double head;                         /* median, one row */
     /* Decode steps: what each would take the whole model; and the parts as measured, medians. */
     struct qvl_samples decode;
+    struct qvl_conditions conditions; /* from the first chunk to the last step */
     double layer[QVL_LAYER_KINDS];    /* one layer; 0: no such kind */
     double rest;                      /* embedding, tables, final norm */
     double chunk_cores, decode_cores; /* that were at work (qvl_core_use) */

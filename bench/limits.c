@@ -11,8 +11,8 @@
 
 #include "base/memory.h"
 #include "base/random.h"
-#include "bench/latency.h"
 #include "bench/limits_kernels.h"
+#include "bench/samples.h"
 
 enum { LEAST_SAMPLES = 5, MOST_SAMPLES = 200, FAR_PIECE = 16 << 20 };
 

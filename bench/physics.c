@@ -83,9 +83,9 @@ struct qvl_moment qvl_moment_now(void)
 }
 
 struct qvl_conditions qvl_conditions_between(const struct qvl_moment *before, const struct qvl_moment *after,
-                                             const struct qvl_samples *samples)
+                                             double noise)
 {
-    struct qvl_conditions conditions = {0};
+    struct qvl_conditions conditions = {.noise = noise};
     const double total = after->total - before->total;
     if (before->spin > 0)
         conditions.drift = fabs(after->spin / before->spin - 1);
@@ -94,8 +94,6 @@ struct qvl_conditions qvl_conditions_between(const struct qvl_moment *before, co
         conditions.others = others > 0 ? others / total : 0;
         conditions.stolen = (after->stolen - before->stolen) / total;
     }
-    if (samples->median > 0)
-        conditions.noise = samples->mad / samples->median;
     if (conditions.noise <= QVL_MOST_NOISE)
         return conditions;
     const char *what = conditions.stolen > QVL_MOST_STOLEN   ? "the hypervisor took time away"

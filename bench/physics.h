@@ -6,7 +6,6 @@
 #ifndef QVL_BENCH_PHYSICS_H
 #define QVL_BENCH_PHYSICS_H
 
-#include "bench/latency.h"
 #include "bench/limits.h"
 #include "datasets/hardware.h"
 
@@ -69,8 +68,9 @@ struct qvl_conditions {
 #define QVL_MOST_STOLEN 0.10
 #define QVL_MOST_NOISE 0.10 /* samples that scatter less are as good as undisturbed */
 
+/* `noise` of what was timed meanwhile: qvl_samples_noise, the largest of several. */
 struct qvl_conditions qvl_conditions_between(const struct qvl_moment *before, const struct qvl_moment *after,
-                                             const struct qvl_samples *samples);
+                                             double noise);
 
 /* Fields "noise", "clock_drift", "other_load", "stolen" and, when they broke, status INVALID and a reason.
  * With `strict` false the reason alone. */

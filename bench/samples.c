@@ -1,7 +1,8 @@
+#include "bench/samples.h"
+
 #include <math.h>
 #include <stdlib.h>
-
-#include "bench/latency.h"
+#include <string.h>
 
 static int by_value(const void *a, const void *b)
 {
@@ -39,4 +40,9 @@ enum qvl_status qvl_samples_summarise(struct qvl_samples *samples, struct qvl_er
     samples->mad = quantile(sorted, count, 0.5);
     free(sorted);
     return QVL_OK;
+}
+
+double qvl_samples_noise(const struct qvl_samples *samples)
+{
+    return samples->count > 0 && samples->median > 0 ? samples->mad / samples->median : 0;
 }

@@ -29,7 +29,8 @@ enum {
     OPTION_FRAME,
     OPTION_FILE,
     OPTION_TEXT,
-    OPTION_CLOCK
+    OPTION_CLOCK,
+    OPTION_CONDITIONS
 };
 
 static const struct argp_option options_table[] = {
@@ -58,6 +59,8 @@ static const struct argp_option options_table[] = {
     {"text", OPTION_TEXT, "N", 0, "Tokens of text behind it (default 32)", 3},
     {"clock", OPTION_CLOCK, "CLOCK", 0,
      "wall (default), or cpu: CPU seconds of all threads, which other programs disturb less", 3},
+    {"conditions", OPTION_CONDITIONS, "RULE", 0,
+     "report (default): say so where other programs disturbed a timing; strict: such a row is INVALID", 3},
     {"seed", OPTION_SEED, "S", 0, "Seed of weights and token ids (default 1)", 3},
     {0}};
 
@@ -145,6 +148,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
             argp_error(state, "more than %d files", QVL_LATENCY_MAX_FRAMES);
         run->files[run->file_count++] = argument;
         return 0;
+    case OPTION_CONDITIONS:
+        run->strict = strcmp(argument, "strict") == 0;
+        if (!run->strict && strcmp(argument, "report") != 0)
+            argp_error(state, "--conditions is report or strict, not %s", argument);
+        return 0;
     case OPTION_CLOCK:
         run->cpu_clock = strcmp(argument, "cpu") == 0;
         if (!run->cpu_clock && strcmp(argument, "wall") != 0)
@@ -212,6 +220,25 @@ enum qvl_status qvl_latency_whole(struct qvl_latency_run *run, struct qvl_model 
     return QVL_OK;
 }
 
+/* Pictures by size, files by name and content: a path may differ. */
+static enum qvl_status describe_media(const struct qvl_latency_run *run, struct qvl_record *record,
+                                      struct qvl_error *error)
+{
+    char sizes[QVL_LATENCY_MAX_FRAMES * 48] = "none";
+    size_t length = 0;
+    for (int64_t i = 0; i < run->frame_count; i++)
+        length += (size_t)snprintf(sizes + length, sizeof sizes - length, "%s%lldx%lld", i ? "," : "",
+                                   (long long)run->frames[i][0], (long long)run->frames[i][1]);
+    qvl_record_text(record, "frames", sizes, QVL_FROM_SETTING);
+    for (int64_t i = 0; i < run->file_count; i++) {
+        char field[24], hash[QVL_SHA256_HEX_BYTES];
+        snprintf(field, sizeof field, "file_%lld_sha256", (long long)i + 1);
+        QVL_TRY(qvl_sha256_file(run->files[i], hash, error));
+        qvl_record_text(record, field, hash, QVL_FROM_SETTING);
+    }
+    return QVL_OK;
+}
+
 static enum qvl_status describe(struct qvl_latency_run *run, struct qvl_error *error)
 {
     struct qvl_record *record = qvl_record_create("workload", "latency", QVL_CASE_NONE);
@@ -239,6 +266,7 @@ static enum qvl_status describe(struct qvl_latency_run *run, struct qvl_error *e
     qvl_record_int(record, "decode_steps", run->decode_steps, NULL, QVL_FROM_SETTING);
     qvl_record_int(record, "repeats", run->repeats, NULL, QVL_FROM_SETTING);
     qvl_record_int(record, "sample_layers", run->layers, NULL, QVL_FROM_SETTING);
+    QVL_TRY(describe_media(run, record, error));
     qvl_record_int(record, "text", run->text, "token", QVL_FROM_SETTING);
     qvl_record_int(record, "seed", run->seed, NULL, QVL_FROM_SETTING);
     return qvl_record_check(record, error);
@@ -263,13 +291,12 @@ static enum qvl_status report_whole(struct qvl_latency_run *run, struct qvl_erro
 
 static enum qvl_status measure(struct qvl_latency_run *run, struct qvl_error *error)
 {
-    struct qvl_limits limits;
-    bool trusted;
+    struct qvl_latency_trust trust;
     if (run->cpu_clock)
         qvl_stage_clock_count_cpu();
     QVL_TRY(describe(run, error));
-    QVL_TRY(qvl_latency_trial(run, &limits, &trusted, error));
-    if (!trusted)
+    QVL_TRY(qvl_latency_trial(run, &trust, error));
+    if (!trust.trusted)
         return QVL_OK;
     if (run->sample)
         QVL_TRY(qvl_latency_sampled_report(run, error));
@@ -279,8 +306,8 @@ static enum qvl_status measure(struct qvl_latency_run *run, struct qvl_error *er
     QVL_TRY(qvl_latency_predict_report(run, run->predicted, run->predicted_count, error));
     QVL_TRY(qvl_latency_frames_report(run, error));
     QVL_TRY(qvl_latency_files_report(run, error));
-    qvl_latency_gate(run, &limits, run->report);
-    return QVL_OK;
+    qvl_latency_gate(run, &trust, run->report);
+    return qvl_latency_try_again(run, &trust, error);
 }
 
 enum qvl_status qvl_verb_latency(int argc, char **argv, struct qvl_error *error)

@@ -65,6 +65,7 @@ static void fill(struct qvl_record *record, const struct qvl_model *model,
         qvl_latency_samples(record, "decode", &point->decode, QVL_FROM_MEASURED);
         qvl_record_real(record, "decode_rate", 1.0 / point->decode.median, "token/s", QVL_FROM_MEASURED);
     }
+    qvl_conditions_record(&point->conditions, false, record);
     record->status = point->finite ? QVL_CASE_PASSED : QVL_CASE_INVALID;
     if (!point->finite)
         qvl_record_text(record, "reason", "a timed call returned logits that are not finite or all equal",

@@ -26,8 +26,8 @@ struct qvl_latency_run {
     bool frames_given;
     const char *files[QVL_LATENCY_MAX_FRAMES]; /* pictures and videos, up to the first token */
     int64_t file_count;
-    int64_t text; /* tokens of text behind a file */
-    bool cpu_clock;
+    int64_t text;           /* tokens of text behind a file */
+    bool cpu_clock, strict; /* strict: broken conditions make a row invalid */
     int64_t decode_steps, repeats, seed, layers, memory;
     /* State. */
     struct qvl_model_config config;

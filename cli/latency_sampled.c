@@ -110,6 +110,7 @@ static void fill(struct qvl_record *record, const struct qvl_latency_run *run,
     }
     qvl_record_real(record, "chunk_cores_busy", point->chunk_cores, "1", QVL_FROM_MEASURED);
     fill_parts(record, run, point);
+    qvl_conditions_record(&point->conditions, false, record);
     record->status = point->finite ? QVL_CASE_PASSED : QVL_CASE_INVALID;
     if (!point->finite)
         qvl_record_text(record, "reason", "a timed call returned logits that are not finite or all equal",
@@ -240,8 +241,11 @@ enum qvl_status qvl_latency_sampled_report(struct qvl_latency_run *run, struct q
     return status == QVL_OK ? add_notes(run, error) : status;
 }
 
-/* Both ways in turns, so that what changes on the machine meanwhile meets both. */
+/* Both ways in turns, so that what changes on the machine meanwhile meets both. Short rounds are disturbed
+ * most: there are more of them, for as long as a minute. */
 #define MAX_ROUNDS 64
+#define LEAST_CHECK 60.0 /* seconds */
+enum { MORE_ROUNDS = 15 };
 enum { PREFILL, DECODE, FIGURES };
 struct rounds {
     double whole[FIGURES][MAX_ROUNDS], estimated[FIGURES][MAX_ROUNDS], ratio[FIGURES][MAX_ROUNDS];
@@ -318,13 +322,15 @@ static enum qvl_status check_context(struct qvl_latency_run *run, struct qvl_sam
     struct qvl_model *model;
     char name[96];
     QVL_TRY(qvl_latency_whole(run, &model, error));
-    for (int64_t i = 0; i < run->repeats && i < MAX_ROUNDS; i++)
+    const double start = qvl_session_clock();
+    const int64_t most = run->repeats < MAX_ROUNDS ? run->repeats : MAX_ROUNDS;
+    while (rounds.count < most || (rounds.count < MORE_ROUNDS && qvl_session_clock() - start < LEAST_CHECK))
         QVL_TRY(check_round(run, sampler, model, context, &rounds, error));
     snprintf(name, sizeof name, "%s %lld", run->backend.backend->name, (long long)context);
     struct qvl_record *record = qvl_record_create("latency_estimator", name, QVL_CASE_NONE);
     qvl_record_int(record, "context", context, "token", QVL_FROM_SETTING);
     qvl_record_int(record, "layers_sampled", rounds.layers, NULL, QVL_FROM_MEASURED);
-    qvl_record_int(record, "rounds", rounds.count, NULL, QVL_FROM_SETTING);
+    qvl_record_int(record, "rounds", rounds.count, NULL, QVL_FROM_MEASURED);
     fill_figure(record, "prefill", &rounds, PREFILL);
     if (run->decode_steps > 0)
         fill_figure(record, "decode", &rounds, DECODE);

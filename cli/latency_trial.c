@@ -1,14 +1,20 @@
 #include "cli/latency_trial.h"
 
+#include <stdlib.h>
+
+#include "base/file.h"
 #include "bench/flops.h"
 #include "cli/timed_case.h"
 #include "cli/timed_shapes.h"
+#include "cli/trial_key.h"
 #include "ref/ref.h"
+#include "reports/read.h"
 
 enum { CALLS = 6 };
 
-/* Weights of a case that are made and judged in less than a second. */
-#define MOST_WEIGHTS (16 << 20)
+/* A case beyond these is left out: the reference would take seconds for each of its outputs. */
+#define MOST_WEIGHTS (64 << 20) /* bytes */
+#define MOST_FLOPS 3e8
 
 struct trial {
     struct qvl_timing timing;
@@ -23,19 +29,24 @@ static bool on_host(const struct qvl_latency_run *run)
     return run->backend.library == NULL;
 }
 
-static bool wanted(const struct qvl_case *chosen)
+static bool is_vision(const char *op)
 {
-    static const char *const vision[] = {"patch_embed", "pos_interp",       "vision_rope_table",
-                                         "layer_norm",  "vision_attention", "gelu",
-                                         "merger",      "scatter_rows",     "add_rows"};
-    const char *op = qvl_verify_name(chosen->check);
-    const double bytes = (double)qvl_dtype_bytes(chosen->dtype);
-    for (size_t i = 0; i < sizeof vision / sizeof *vision; i++)
-        if (strcmp(op, vision[i]) == 0)
-            return false;
-    if (strcmp(op, "linear") == 0)
-        return (double)chosen->numbers[1] * (double)chosen->numbers[2] * bytes <= MOST_WEIGHTS;
-    return strcmp(op, "output_head") != 0 && strcmp(op, "embed") != 0 && strcmp(op, "moe_experts") != 0;
+    static const char *const names[] = {"patch_embed", "pos_interp",       "vision_rope_table",
+                                        "layer_norm",  "vision_attention", "gelu",
+                                        "merger",      "scatter_rows",     "add_rows"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(op, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool wanted(const struct qvl_latency_run *run, const struct qvl_case *chosen)
+{
+    const bool pictures = run->frame_count > 0 || run->file_count > 0;
+    if (!pictures && is_vision(qvl_verify_name(chosen->check)))
+        return false;
+    return qvl_timed_weights(chosen) * (double)qvl_dtype_bytes(chosen->dtype) <= MOST_WEIGHTS &&
+           qvl_timed_flops(chosen) <= MOST_FLOPS;
 }
 
 static void run_case(struct trial *trial, const struct qvl_case *chosen)
@@ -57,26 +68,37 @@ static void run_case(struct trial *trial, const struct qvl_case *chosen)
     qvl_case_print(chosen, trial->line);
 }
 
-static enum qvl_status take(const struct trial *trial, struct qvl_latency_run *run, struct qvl_error *error)
+static const char *const roofline_names[] = {"limit_flops", "limit_memory", "limit_cache"};
+
+/* The machine's limits stand in the record for those who take the trial over. */
+static void put_roofline(struct qvl_record *record, const struct qvl_roofline *roofline)
+{
+    const double values[] = {roofline->flops, roofline->memory, roofline->cache};
+    for (int i = 0; i < 3; i++) {
+        qvl_record_real(record, roofline_names[i], values[i], i ? "B/s" : "FLOP/s", QVL_FROM_MEASURED);
+        qvl_record_detail(record);
+    }
+}
+
+static enum qvl_status take(const struct trial *trial, struct qvl_latency_run *run, const char *name,
+                            const struct qvl_latency_trust *trust, struct qvl_error *error)
 {
     const bool good = !*trial->line;
     char repro[512];
-    struct qvl_record *record =
-        qvl_record_create("trial", run->backend.backend->name, good ? QVL_CASE_NONE : trial->bad.status);
+    struct qvl_record *record = qvl_record_create("trial", name, good ? QVL_CASE_NONE : trial->bad.status);
     qvl_record_int(record, "cases", trial->cases, NULL, QVL_FROM_MEASURED);
     qvl_record_int(record, "passed", trial->passed, NULL, QVL_FROM_MEASURED);
     qvl_record_int(record, "unsupported", trial->unsupported, NULL, QVL_FROM_MEASURED);
+    put_roofline(record, &trust->roofline);
+    qvl_record_text(record, "key", trust->key, QVL_FROM_MEASURED);
+    qvl_record_detail(record);
     if (!good) {
         snprintf(repro, sizeof repro, "qvl-bench --backend=%s --case='%s'", run->session.backend,
                  trial->line);
         qvl_record_text(record, "reason", trial->bad.message, QVL_FROM_MEASURED);
         qvl_record_text(record, "repro", repro, QVL_FROM_SETTING);
     }
-    QVL_TRY(qvl_report_take(run->report, record, error));
-    return good ? QVL_OK
-                : qvl_report_omit(run->report, "latency",
-                                  "the backend's entries did not pass the trial that comes before timing",
-                                  error);
+    return qvl_report_take(run->report, record, error);
 }
 
 static enum qvl_status run_all(struct trial *trial, struct qvl_latency_run *run, struct qvl_error *error)
@@ -87,34 +109,126 @@ static enum qvl_status run_all(struct trial *trial, struct qvl_latency_run *run,
                              &count, error));
     qvl_progress_begin(&run->progress, "trial", "case", count);
     for (int i = 0; i < count; i++) {
-        if (wanted(&cases[i]))
+        if (wanted(run, &cases[i]))
             run_case(trial, &cases[i]);
         qvl_progress_update(&run->progress, i + 1);
     }
     qvl_progress_end(&run->progress);
-    return take(trial, run, error);
+    return QVL_OK;
 }
 
-enum qvl_status qvl_latency_trial(struct qvl_latency_run *run, struct qvl_limits *limits, bool *trusted,
-                                  struct qvl_error *error)
+/* A trial with a record of that name; *bad is the first case that did not pass, its status NONE without one.
+ */
+static enum qvl_status try_all(struct qvl_latency_run *run, const struct qvl_latency_trust *trust,
+                               const char *name, enum qvl_case_status *bad, struct qvl_error *error)
 {
-    const struct qvl_limits_options host = {.seconds = 0.05, .host = on_host(run)};
-    struct trial trial = {.timing = {.candidate = run->backend.backend, .limits = limits}};
-    *trusted = false;
-    QVL_TRY(qvl_limits_measure(NULL, &host, limits, error));
+    struct trial trial = {.timing = {.candidate = run->backend.backend, .limits = &trust->limits}};
     QVL_TRY(qvl_ref_open(NULL, &trial.timing.reference, error));
     const enum qvl_status status = run_all(&trial, run, error);
     trial.timing.reference->close(trial.timing.reference);
-    *trusted = !*trial.line;
-    return status;
+    *bad = *trial.line ? trial.bad.status : QVL_CASE_NONE;
+    return status == QVL_OK ? take(&trial, run, name, trust, error) : status;
 }
 
-/* ---- after ---- */
+/* ---- one that was run before ---- */
 
 static double value_of(const struct qvl_record *record, const char *name)
 {
     const struct qvl_field *field = qvl_record_find(record, name);
     return !field ? 0 : field->type == QVL_FIELD_INT ? (double)field->value.integer : field->value.real;
+}
+
+/* The trial in a report that passed and holds for the key, or NULL. */
+static const struct qvl_record *find_trial(const struct qvl_report *report, const char *key)
+{
+    for (int64_t i = 0; i < report->record_count; i++) {
+        const struct qvl_field *its = qvl_record_find(report->records[i], "key");
+        if (strcmp(report->records[i]->kind, "trial") == 0 && report->records[i]->status == QVL_CASE_NONE &&
+            its && its->type == QVL_FIELD_TEXT && strcmp(its->value.text, key) == 0)
+            return report->records[i];
+    }
+    return NULL;
+}
+
+static enum qvl_status copy_trial(const struct qvl_record *from, const char *created,
+                                  struct qvl_latency_run *run, struct qvl_latency_trust *trust,
+                                  struct qvl_error *error)
+{
+    static const char *const counts[] = {"cases", "passed", "unsupported"};
+    struct qvl_record *record = qvl_record_create("trial", run->backend.backend->name, QVL_CASE_NONE);
+    trust->roofline = (struct qvl_roofline){.flops = value_of(from, roofline_names[0]),
+                                            .memory = value_of(from, roofline_names[1]),
+                                            .cache = value_of(from, roofline_names[2])};
+    for (int i = 0; i < 3; i++)
+        qvl_record_int(record, counts[i], (int64_t)value_of(from, counts[i]), NULL, QVL_FROM_MEASURED);
+    put_roofline(record, &trust->roofline);
+    qvl_record_text(record, "key", trust->key, QVL_FROM_MEASURED);
+    qvl_record_detail(record);
+    qvl_record_text(record, "passed_at", created, QVL_FROM_MEASURED);
+    return qvl_report_take(run->report, record, error);
+}
+
+/* A report that does not serve is no error: the trial is run then. */
+static enum qvl_status take_over(const char *path, struct qvl_latency_run *run,
+                                 struct qvl_latency_trust *trust, struct qvl_error *error)
+{
+    struct qvl_saved_report *saved = NULL;
+    struct qvl_error ignored;
+    if (!path || qvl_report_read(path, &saved, &ignored) != QVL_OK)
+        return QVL_OK;
+    const struct qvl_record *trial = find_trial(&saved->report, trust->key);
+    enum qvl_status status = QVL_OK;
+    if (trial)
+        status = copy_trial(trial, saved->created, run, trust, error);
+    trust->taken_over = trial != NULL;
+    qvl_saved_report_destroy(saved);
+    return status;
+}
+
+enum qvl_status qvl_latency_trial(struct qvl_latency_run *run, struct qvl_latency_trust *trust,
+                                  struct qvl_error *error)
+{
+    const struct qvl_limits_options host = {.seconds = 0.05, .host = on_host(run)};
+    enum qvl_case_status bad = QVL_CASE_NONE;
+    *trust = (struct qvl_latency_trust){0};
+    QVL_TRY(qvl_trial_key(run->backend.library ? run->session.backend : NULL, run->report->workload,
+                          trust->key, error));
+    QVL_TRY(take_over(getenv(QVL_TRIAL_VARIABLE), run, trust, error));
+    trust->trusted = trust->taken_over;
+    if (trust->taken_over)
+        return QVL_OK;
+    QVL_TRY(qvl_limits_measure(NULL, &host, &trust->limits, error));
+    trust->roofline = qvl_roofline_of_host(&trust->limits, run->storage, run->backend.backend->math.tf32);
+    QVL_TRY(try_all(run, trust, run->backend.backend->name, &bad, error));
+    trust->trusted = bad == QVL_CASE_NONE;
+    return trust->trusted
+               ? QVL_OK
+               : qvl_report_omit(run->report, "latency",
+                                 "the backend's entries did not pass the trial that comes before timing",
+                                 error);
+}
+
+/* ---- after ---- */
+
+enum qvl_status qvl_latency_try_again(struct qvl_latency_run *run, const struct qvl_latency_trust *trust,
+                                      struct qvl_error *error)
+{
+    enum qvl_case_status bad = QVL_CASE_NONE;
+    char name[96];
+    if (trust->taken_over)
+        return QVL_OK;
+    snprintf(name, sizeof name, "%s, after the timings", run->backend.backend->name);
+    QVL_TRY(try_all(run, trust, name, &bad, error));
+    for (int64_t i = 0; i < run->report->record_count && bad != QVL_CASE_NONE; i++) {
+        struct qvl_record *record = run->report->records[i];
+        if (strncmp(record->kind, "latency", strlen("latency")) != 0 ||
+            (record->status != QVL_CASE_PASSED && record->status != QVL_CASE_NONE))
+            continue;
+        record->status = bad;
+        qvl_record_text(record, "reason", "the backend did not pass the trial after the timings",
+                        QVL_FROM_MEASURED);
+    }
+    return QVL_OK;
 }
 
 /* Bytes that a decode step behind `context` tokens moves at least. */
@@ -127,25 +241,23 @@ static double decode_bytes(const struct qvl_latency_run *run, int64_t context)
     return qvl_flops_count(&run->config, &workload, &flops, &ignored) == QVL_OK ? qvl_flops_bytes(&flops) : 0;
 }
 
-static void gate(const struct qvl_latency_run *run, const struct qvl_limits *limits,
+static void gate(const struct qvl_latency_run *run, const struct qvl_roofline *roofline,
                  struct qvl_record *record)
 {
-    const struct qvl_roofline roofline =
-        qvl_roofline_of_host(limits, run->storage, run->backend.backend->math.tf32);
     const double prefill = value_of(record, "prefill_median"), decode = value_of(record, "decode_median");
     const struct qvl_work prompt = {.flops = value_of(record, "prefill_flop_rate") * prefill};
     const struct qvl_work step = {.bytes = decode_bytes(run, (int64_t)value_of(record, "context"))};
     char reason[256] = "";
     if (prefill > 0) {
-        qvl_record_real(record, "prefill_of_peak", prompt.flops / prefill / roofline.flops, "1",
+        qvl_record_real(record, "prefill_of_peak", prompt.flops / prefill / roofline->flops, "1",
                         QVL_FROM_MEASURED);
-        qvl_physics_possible(&roofline, &prompt, prefill, reason, sizeof reason);
+        qvl_physics_possible(roofline, &prompt, prefill, reason, sizeof reason);
     }
     if (decode > 0) {
-        qvl_record_real(record, "decode_of_bandwidth", step.bytes / decode / roofline.memory, "1",
+        qvl_record_real(record, "decode_of_bandwidth", step.bytes / decode / roofline->memory, "1",
                         QVL_FROM_MEASURED);
         if (!*reason)
-            qvl_physics_possible(&roofline, &step, decode, reason, sizeof reason);
+            qvl_physics_possible(roofline, &step, decode, reason, sizeof reason);
     }
     if (*reason && record->status == QVL_CASE_PASSED) {
         record->status = QVL_CASE_INVALID;
@@ -153,10 +265,19 @@ static void gate(const struct qvl_latency_run *run, const struct qvl_limits *lim
     }
 }
 
-void qvl_latency_gate(const struct qvl_latency_run *run, const struct qvl_limits *limits,
+void qvl_latency_gate(const struct qvl_latency_run *run, const struct qvl_latency_trust *trust,
                       struct qvl_report *report)
 {
-    for (int64_t i = 0; on_host(run) && !run->cpu_clock && i < report->record_count; i++)
-        if (strcmp(report->records[i]->kind, "latency") == 0)
-            gate(run, limits, report->records[i]);
+    for (int64_t i = 0; i < report->record_count; i++) {
+        struct qvl_record *record = report->records[i];
+        if (strcmp(record->kind, "latency") != 0)
+            continue;
+        if (on_host(run) && !run->cpu_clock)
+            gate(run, &trust->roofline, record);
+        const struct qvl_field *broken = qvl_record_find(record, "conditions");
+        if (run->strict && record->status == QVL_CASE_PASSED && broken) {
+            record->status = QVL_CASE_INVALID;
+            qvl_record_text(record, "reason", broken->value.text, QVL_FROM_MEASURED);
+        }
+    }
 }

@@ -3,19 +3,38 @@
 #ifndef QVL_CLI_LATENCY_TRIAL_H
 #define QVL_CLI_LATENCY_TRIAL_H
 
-#include "bench/limits.h"
+#include "bench/physics.h"
 #include "cli/latency_run.h"
+#include "cli/trial_key.h"
 
-/* Time each entry of the text decoder in the model's shapes (weights up to 16 MiB) a few times, hot, with all
- * gates of cli/timed_case.h. Adds a record "trial"; *trusted is false when a case FAILED or was INVALID, and
- * then the record has that status, the case and the reason, and nothing else may be timed. */
-QVL_MUST_USE enum qvl_status qvl_latency_trial(struct qvl_latency_run *run, struct qvl_limits *limits,
-                                               bool *trusted, struct qvl_error *error);
+/* An environment variable: a report of `latency`, whose trial is taken over where it passed and its key is
+ * that of this run. `compare --interleave` sets it to the first run of each command. */
+#define QVL_TRIAL_VARIABLE "QVL_TRIAL"
+
+struct qvl_latency_trust {
+    char key[QVL_SHA256_HEX_BYTES]; /* what the trial holds for */
+    bool trusted, taken_over;       /* it passed; in another run */
+    struct qvl_limits limits;       /* of this host; empty when taken over */
+    struct qvl_roofline roofline;
+};
+
+/* Time each entry of the text decoder in the model's shapes, and those of the vision tower when there are
+ * pictures to time, a few times, hot, with all gates of cli/timed_case.h. Adds a record "trial". When a case
+ * FAILED or was INVALID the record has that status, the case and the reason, `trusted` is false, and nothing
+ * else may be timed. */
+QVL_MUST_USE enum qvl_status qvl_latency_trial(struct qvl_latency_run *run, struct qvl_latency_trust *trust,
+                                               struct qvl_error *error);
+
+/* The same once more behind the timings, for a backend that behaves in its first calls only: when it does not
+ * pass, no timing of the report does. Not where the trial was taken over. */
+QVL_MUST_USE enum qvl_status qvl_latency_try_again(struct qvl_latency_run *run,
+                                                   const struct qvl_latency_trust *trust,
+                                                   struct qvl_error *error);
 
 /* Add to every "latency" record what fraction of the host's limits its rates are, prefill of the peak of
- * multiply-adds and decode of the read bandwidth, and turn those that beat the roofline INVALID. Does nothing
- * for a plugin, whose device is not known. */
-void qvl_latency_gate(const struct qvl_latency_run *run, const struct qvl_limits *limits,
+ * multiply-adds and decode of the read bandwidth, and turn those that beat the roofline INVALID; not for a
+ * plugin, whose device is not known. With run->strict those whose conditions broke are INVALID as well. */
+void qvl_latency_gate(const struct qvl_latency_run *run, const struct qvl_latency_trust *trust,
                       struct qvl_report *report);
 
 #endif

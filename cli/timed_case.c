@@ -47,7 +47,7 @@ static double number(const struct qvl_case *chosen, const char *name)
     return 0;
 }
 
-static double matrix_flops(const struct qvl_case *c)
+double qvl_timed_flops(const struct qvl_case *c)
 {
     const char *op = qvl_verify_name(c->check);
     const double rows = number(c, "rows"), in = number(c, "in"), out = number(c, "out");
@@ -70,6 +70,24 @@ static double matrix_flops(const struct qvl_case *c)
     return 0;
 }
 
+double qvl_timed_weights(const struct qvl_case *c)
+{
+    const char *op = qvl_verify_name(c->check);
+    const double in = number(c, "in"), out = number(c, "out"), dim = number(c, "dim");
+    const double width = number(c, "group") * dim;
+    if (strcmp(op, "linear") == 0 || strcmp(op, "patch_embed") == 0)
+        return in * out;
+    if (strcmp(op, "output_head") == 0 || strcmp(op, "embed") == 0)
+        return number(c, "vocab") * dim;
+    if (strcmp(op, "merger") == 0)
+        return width * (width + out);
+    if (strcmp(op, "pos_interp") == 0)
+        return number(c, "side") * number(c, "side") * dim;
+    if (strcmp(op, "moe_experts") == 0)
+        return 3 * number(c, "experts") * dim * number(c, "ffn");
+    return 0;
+}
+
 /* The least that any implementation moves: of tables only the rows it takes, of experts those of one row. */
 static double least_bytes(const struct qvl_case *c, const struct qvl_repeated_bytes *sizes)
 {
@@ -88,7 +106,7 @@ static double least_bytes(const struct qvl_case *c, const struct qvl_repeated_by
 struct qvl_work qvl_timed_work(const struct qvl_timed_case *timed)
 {
     const struct qvl_repeated_bytes sizes = qvl_repeated_sizes(timed->repeated);
-    return (struct qvl_work){.flops = matrix_flops(&timed->chosen),
+    return (struct qvl_work){.flops = qvl_timed_flops(&timed->chosen),
                              .bytes = least_bytes(&timed->chosen, &sizes),
                              .cold = timed->cold};
 }
@@ -287,7 +305,7 @@ void qvl_timed_end(struct qvl_timed_case *timed, struct qvl_timed_result *result
     result->median = timed->samples.median;
     result->minimum = timed->samples.minimum;
     result->mad = timed->samples.mad;
-    result->conditions = qvl_conditions_between(&timed->before, &after, &timed->samples);
+    result->conditions = qvl_conditions_between(&timed->before, &after, qvl_samples_noise(&timed->samples));
     apply_gates(timed, result);
 }
 

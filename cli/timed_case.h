@@ -4,6 +4,7 @@
 #define QVL_CLI_TIMED_CASE_H
 
 #include "bench/physics.h"
+#include "bench/samples.h"
 #include "verify/repeated.h"
 
 /* What the timed cases of one backend share. */
@@ -54,7 +55,11 @@ void qvl_timed_end(struct qvl_timed_case *timed, struct qvl_timed_result *result
 
 void qvl_timed_close(struct qvl_timed_case *timed); /* frees what it has; one never begun is accepted */
 
-/* Matrix FLOP and least bytes of one call of a case. */
+/* Matrix FLOP of one call of a case; elements of its weight matrices and tables, all experts. */
+double qvl_timed_flops(const struct qvl_case *chosen);
+double qvl_timed_weights(const struct qvl_case *chosen);
+
+/* Matrix FLOP and least bytes of one call of a case that is open. */
 struct qvl_work qvl_timed_work(const struct qvl_timed_case *timed);
 
 #endif

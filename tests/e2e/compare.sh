@@ -153,6 +153,10 @@ check "pair by pair" exits 1 "$audit" compare --pairs "${pairs[@]}"
 check "regressed" says 'cpu 8 decode .*regressed' stdout
 check "a run of another machine among them" exits 5 "$audit" compare --pairs "${pairs[@]}" "$scratch"/{else,else}.json
 check "is named" says 'run 13 of the base is no repeat' stderr
+small="$audit latency --weights $scratch/small --context 8 --decode-steps 2 --repeats 1 --threads 1 --frame none"
+"$audit" compare --interleave 2 --base "$small" --other "$small" --keep "$scratch/tried" >"$scratch/stdout" 2>&1
+check "a backend is tried in the run that is not counted" test "$(cat "$scratch"/tried/warmup-*.json | grep -c passed_at)" -eq 0
+check "and not in the others" test "$(grep -l '"passed_at"' "$scratch"/tried/000?-*.json | wc -l)" -eq 4
 check "what cannot be compared is refused before the runs" exits 5 "${turns[@]}" --base "${make[*]} 1" \
     --other "${make[*]} 1 threads=2"
 check "is named" says 'workload.threads' stderr
@@ -169,4 +173,4 @@ check "a signal ends it" test $? -eq 143
 check "nothing is left behind" nothing_left
 check "--base without --other" exits 2 "$audit" compare --interleave 3 --base true
 
-summary 80
+summary 82

@@ -45,7 +45,7 @@ case=--case='linear rows=16 in=512 out=512 bias=1 pad=0 dtype=bf16'
 lies caches 5 'INVALID: inputs seen before are answered in'
 lies waits 5 'INVALID: sync returned after .* the call had not finished'
 
-# ---- the same six in front of a model: latency is not measured ----
+# ---- the same six in front of a model: latency is not measured; a seventh, which lies later, is found behind it ----
 
 audit=$1
 [ "${audit#/}" = "$audit" ] && audit=$folder/$(basename "$audit")
@@ -64,7 +64,30 @@ stops previous 1 FAILED
 stops notices 1 FAILED
 stops waits 5 INVALID
 stops caches 5 INVALID
+exits 1 'trial after the timings' "$audit" latency --weights small --context 32 --repeats 1 --decode-steps 60 --frame none \
+    --backend "$folder/plugins/liar_tires.so" --jsonl tires.jsonl
+[ "$(grep -cE '"kind":"trial","name":"liar","columns"' tires.jsonl)" -eq 1 ] &&
+    [ "$(grep -cE '"kind":"trial","name":"liar, after the timings","status":"FAILED"' tires.jsonl)" -eq 1 ] &&
+    grep -qE '"kind":"latency".*"status":"FAILED"' tires.jsonl && ! grep -qE '"kind":"latency".*"status":"PASSED"' tires.jsonl
+note $? "a backend that computes its first thousand calls only: $(head -c 2000 tires.jsonl)"
 exits 0 'PASSED' "$audit" latency "${few[@]}" --backend ref --jsonl honest.jsonl
+
+# ---- a trial that was passed before: taken over by a run of the same program, plugin and workload alone ----
+
+cp "$folder/plugins/slow.so" mine.so
+again=("$audit" latency "${few[@]}" --backend ./mine.so --json second.json)
+taken() { grep -q '"passed_at"' second.json; }
+"$audit" latency "${few[@]}" --backend ./mine.so --json first.json >out 2>&1
+note $? "no first report: $(tail -3 out)"
+! grep -q '"passed_at"' first.json; note $? "a first trial was taken over"
+QVL_TRIAL=first.json exits 0 PASSED "${again[@]}"; taken; note $? "the trial was not taken over"
+[ "$(grep -cE '"kind":[[:space:]]*"trial"' second.json)" -eq 1 ]; note $? "it was run after the timings all the same"
+QVL_TRIAL=first.json exits 0 PASSED "${again[@]}" --seed 9; ! taken; note $? "a trial of another workload was taken over"
+sed 's/"passed": *[0-9]*/"passed": 99/' first.json >changed.json
+QVL_TRIAL=changed.json exits 0 PASSED "${again[@]}"; ! taken; note $? "a trial of a report that was changed was taken over"
+QVL_TRIAL=none.json exits 0 PASSED "${again[@]}"; ! taken; note $? "a trial of no report was taken over"
+printf 'another build' >>mine.so
+QVL_TRIAL=first.json exits 0 PASSED "${again[@]}"; ! taken; note $? "a trial of another plugin was taken over"
 grep -q '"kind":"trial"' honest.jsonl && grep -q '"kind":"latency".*"prefill_of_peak".*"decode_of_bandwidth"' honest.jsonl
 note $? "an honest backend has no trial, or its rates no limits"
 exits 0 'prefill_difference|difference' "$audit" latency "${few[@]}" --chunk 64 --predict 64,160,256,400 --jsonl predicted.jsonl

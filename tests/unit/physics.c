@@ -74,25 +74,25 @@ static void conditions_break_only_with_the_samples(void **state)
 {
     const struct qvl_moment before = {.spin = 1e-3, .busy = 1000, .own = 10, .total = 5000};
     struct qvl_moment after = {.spin = 1.01e-3, .busy = 1100, .own = 105, .total = 5200};
-    struct qvl_samples calm = {.median = 1, .mad = 0.02}, wild = {.median = 1, .mad = 0.3};
+    const double calm = 0.02, wild = 0.3;
     (void)state;
-    struct qvl_conditions conditions = qvl_conditions_between(&before, &after, &wild);
+    struct qvl_conditions conditions = qvl_conditions_between(&before, &after, wild);
     assert_string_equal(conditions.broken, ""); /* noisy, but nothing outside to blame */
     assert_float_equal(conditions.noise, 0.3, 1e-12);
     assert_float_equal(conditions.others, 0.025, 1e-12);
     after.busy = 1195; /* others took half of all */
-    conditions = qvl_conditions_between(&before, &after, &wild);
+    conditions = qvl_conditions_between(&before, &after, wild);
     assert_non_null(strstr(conditions.broken, "other programs used the processors"));
-    assert_string_equal(qvl_conditions_between(&before, &after, &calm).broken, "");
+    assert_string_equal(qvl_conditions_between(&before, &after, calm).broken, "");
     after.busy = 1100;
     after.spin = 1.3e-3;
-    assert_non_null(strstr(qvl_conditions_between(&before, &after, &wild).broken, "clock"));
+    assert_non_null(strstr(qvl_conditions_between(&before, &after, wild).broken, "clock"));
     after.spin = 1e-3;
     after.stolen = 40;
-    assert_non_null(strstr(qvl_conditions_between(&before, &after, &wild).broken, "hypervisor"));
+    assert_non_null(strstr(qvl_conditions_between(&before, &after, wild).broken, "hypervisor"));
 
     struct qvl_record *record = qvl_record_create("timing", "x", QVL_CASE_PASSED);
-    conditions = qvl_conditions_between(&before, &after, &wild);
+    conditions = qvl_conditions_between(&before, &after, wild);
     qvl_conditions_record(&conditions, true, record);
     assert_int_equal(record->status, QVL_CASE_INVALID);
     assert_float_equal(qvl_record_find(record, "stolen")->value.real, 0.2, 1e-12);
