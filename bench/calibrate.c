@@ -7,7 +7,7 @@
 #include "bench/stage_clock.h"
 #include "model/sample.h"
 
-enum { LEAST_ROWS = 64, MOST_CALLS = 64 };
+enum { LEAST_ROWS = 64, MOST_CALLS = 256 };
 
 /* ---- the clock in the op table ---- */
 
@@ -52,43 +52,6 @@ static void start_clock(struct qvl_backend *backend)
 
 /* ---- measuring ---- */
 
-struct calls {
-    struct qvl_model *model;
-    struct qvl_backend *backend;
-    const struct qvl_calibration_options *options;
-    struct qvl_sequence *sequence;
-    int64_t *tokens; /* room for a chunk */
-    float *logits;
-    uint64_t stream; /* a fresh one for every call */
-};
-
-/* One forward call of `rows` rows behind `depth` tokens, with the logits of the last row. */
-static enum qvl_status call(struct calls *calls, int64_t rows, int64_t depth,
-                            double seconds[QVL_CALL_CLASSES], double *total, struct qvl_error *error)
-{
-    const struct qvl_model_config *config = qvl_model_get_config(calls->model);
-    const int64_t last = rows - 1;
-    const struct qvl_step step = {.sequence = calls->sequence,
-                                  .tokens = calls->tokens,
-                                  .count = rows,
-                                  .logit_rows = &last,
-                                  .logit_count = 1};
-    calls->stream++;
-    for (int64_t i = 0; i < rows; i++)
-        calls->tokens[i] = qvl_latency_token(config, calls->options->seed, calls->stream, i);
-    start_clock(calls->backend);
-    const double start = qvl_stage_clock_now();
-    const enum qvl_status status = qvl_model_forward(calls->model, &step, 1, calls->logits, NULL, error);
-    *total = qvl_stage_clock_now() - start;
-    calls->backend->ops = clocked.ops;
-    QVL_TRY(status);
-    memcpy(seconds, clocked.seconds, sizeof clocked.seconds);
-    const double entries = seconds[QVL_CALL_PRODUCTS] + seconds[QVL_CALL_ATTENTION] + seconds[QVL_CALL_HEAD] +
-                           seconds[QVL_CALL_REST];
-    seconds[QVL_CALL_REST] += *total - entries;
-    return qvl_sequence_truncate(calls->sequence, depth, error);
-}
-
 /* What is sampled: the calls of one point, [class or total][call]. */
 struct sampled {
     int64_t rows, depth;
@@ -96,14 +59,55 @@ struct sampled {
     int count;
 };
 
+struct qvl_calibrator {
+    struct qvl_model *model;
+    struct qvl_backend *backend;
+    struct qvl_calibration_options options; /* chunk is set */
+    struct qvl_sequence *sequence;
+    int64_t *tokens; /* room for a chunk */
+    float *logits;
+    uint64_t stream; /* a fresh one for every call */
+    struct sampled points[QVL_CALIBRATION_POINTS];
+    int count;
+};
+
+/* One forward call of `rows` rows behind `depth` tokens, with the logits of the last row. */
+static enum qvl_status call(struct qvl_calibrator *calibrator, int64_t rows, int64_t depth,
+                            double seconds[QVL_CALL_CLASSES], double *total, struct qvl_error *error)
+{
+    const struct qvl_model_config *config = qvl_model_get_config(calibrator->model);
+    const int64_t last = rows - 1;
+    const struct qvl_step step = {.sequence = calibrator->sequence,
+                                  .tokens = calibrator->tokens,
+                                  .count = rows,
+                                  .logit_rows = &last,
+                                  .logit_count = 1};
+    calibrator->stream++;
+    for (int64_t i = 0; i < rows; i++)
+        calibrator->tokens[i] = qvl_latency_token(config, calibrator->options.seed, calibrator->stream, i);
+    start_clock(calibrator->backend);
+    const double start = qvl_stage_clock_now();
+    const enum qvl_status status =
+        qvl_model_forward(calibrator->model, &step, 1, calibrator->logits, NULL, error);
+    *total = qvl_stage_clock_now() - start;
+    calibrator->backend->ops = clocked.ops;
+    QVL_TRY(status);
+    memcpy(seconds, clocked.seconds, sizeof clocked.seconds);
+    const double entries = seconds[QVL_CALL_PRODUCTS] + seconds[QVL_CALL_ATTENTION] + seconds[QVL_CALL_HEAD] +
+                           seconds[QVL_CALL_REST];
+    seconds[QVL_CALL_REST] += *total - entries;
+    return qvl_sequence_truncate(calibrator->sequence, depth, error);
+}
+
 /* Calls of one point in one round; a call that is not counted goes first, and a single row is called four
  * times as often. */
-static enum qvl_status sample_point(struct calls *calls, struct sampled *sampled, struct qvl_error *error)
+static enum qvl_status sample_point(struct qvl_calibrator *calibrator, struct sampled *sampled,
+                                    struct qvl_error *error)
 {
     const int wanted = sampled->rows == 1 ? 4 : 1;
     for (int i = -1; i < wanted; i++) {
         double seconds[QVL_CALL_CLASSES], total;
-        QVL_TRY(call(calls, sampled->rows, sampled->depth, seconds, &total, error));
+        QVL_TRY(call(calibrator, sampled->rows, sampled->depth, seconds, &total, error));
         if (i < 0 || sampled->count == MOST_CALLS)
             continue;
         for (int class = 0; class < QVL_CALL_CLASSES; class ++)
@@ -127,9 +131,9 @@ static enum qvl_status take_medians(struct sampled *sampled, struct qvl_calibrat
 
 /* One row and half a chunk at both depths; other row counts at the first alone, for what does not depend on
  * the depth. */
-static int plan(const struct qvl_calibration_options *options, int64_t chunk, struct sampled *points)
+static int plan(const struct qvl_calibration_options *options, struct sampled *points)
 {
-    const int64_t half = (chunk + 1) / 2;
+    const int64_t chunk = options->chunk, half = (chunk + 1) / 2;
     const int64_t rows[] = {1, chunk / 32, chunk / 8, chunk / 4, half, chunk};
     int count = 0;
     for (int depth = 0; depth < 2; depth++)
@@ -139,55 +143,69 @@ static int plan(const struct qvl_calibration_options *options, int64_t chunk, st
     return count;
 }
 
-/* In rounds over all points, so that a disturbance of some seconds does not fall on one of them alone. */
-static enum qvl_status measure_all(struct calls *calls, struct qvl_calibration *calibration,
-                                   struct qvl_error *error)
+enum qvl_status qvl_calibrator_round(struct qvl_calibrator *calibrator, struct qvl_error *error)
 {
-    struct sampled *points = calloc(QVL_CALIBRATION_POINTS, sizeof *points);
-    if (!points)
-        return qvl_fail(error, QVL_NO_MEMORY, "calibration: no memory for timings");
-    calibration->count = plan(calls->options, calibration->chunk, points);
-    enum qvl_status status = QVL_OK;
-    for (int round = 0; round < calls->options->repeats; round++)
-        for (int i = 0; i < calibration->count && status == QVL_OK; i++) {
-            if (qvl_sequence_length(calls->sequence) > points[i].depth)
-                status = qvl_sequence_truncate(calls->sequence, points[i].depth, error);
-            if (status == QVL_OK)
-                status = qvl_sequence_fill(calls->sequence, points[i].depth, calls->options->seed, error);
-            if (status == QVL_OK)
-                status = sample_point(calls, &points[i], error);
-        }
-    for (int i = 0; i < calibration->count && status == QVL_OK; i++)
-        status = take_medians(&points[i], &calibration->points[i], error);
-    free(points);
-    return status == QVL_OK ? qvl_calibration_fit(calibration, error) : status;
+    for (int i = 0; i < calibrator->count; i++) {
+        const int64_t depth = calibrator->points[i].depth;
+        if (qvl_sequence_length(calibrator->sequence) > depth)
+            QVL_TRY(qvl_sequence_truncate(calibrator->sequence, depth, error));
+        QVL_TRY(qvl_sequence_fill(calibrator->sequence, depth, calibrator->options.seed, error));
+        QVL_TRY(sample_point(calibrator, &calibrator->points[i], error));
+    }
+    return QVL_OK;
 }
 
-enum qvl_status qvl_calibrate(struct qvl_model *model, struct qvl_backend *backend,
-                              const struct qvl_calibration_options *options,
-                              struct qvl_calibration *calibration, struct qvl_error *error)
+enum qvl_status qvl_calibrator_finish(struct qvl_calibrator *calibrator, struct qvl_calibration *calibration,
+                                      struct qvl_error *error)
+{
+    *calibration = (struct qvl_calibration){.chunk = calibrator->options.chunk, .count = calibrator->count};
+    for (int i = 0; i < calibrator->count; i++)
+        QVL_TRY(take_medians(&calibrator->points[i], &calibration->points[i], error));
+    return qvl_calibration_fit(calibration, error);
+}
+
+void qvl_calibrator_destroy(struct qvl_calibrator *calibrator)
+{
+    if (!calibrator)
+        return;
+    qvl_sequence_destroy(calibrator->sequence);
+    free(calibrator->tokens);
+    free(calibrator->logits);
+    free(calibrator);
+}
+
+enum qvl_status qvl_calibrator_create(struct qvl_model *model, struct qvl_backend *backend,
+                                      const struct qvl_calibration_options *options,
+                                      struct qvl_calibrator **calibrator, struct qvl_error *error)
 {
     const int64_t chunk = options->chunk > 0 ? options->chunk : QVL_DEFAULT_CHUNK;
-    struct calls calls = {.model = model, .backend = backend, .options = options};
-    *calibration = (struct qvl_calibration){.chunk = chunk};
-    if (options->depths[0] < 0 || options->depths[1] <= options->depths[0] || options->repeats < 1)
-        return qvl_fail(error, QVL_USAGE, "calibration: needs two ascending depths and a repeat");
+    *calibrator = NULL;
+    if (options->depths[0] < 0 || options->depths[1] <= options->depths[0])
+        return qvl_fail(error, QVL_USAGE, "calibration: needs two ascending depths");
     if (chunk < LEAST_ROWS)
         return qvl_fail(error, QVL_USAGE, "calibration: chunks of %lld rows are too short, at least %d",
                         (long long)chunk, LEAST_ROWS);
-    calls.tokens = malloc(sizeof(int64_t) * (size_t)chunk);
-    calls.logits = malloc(sizeof(float) * (size_t)qvl_model_get_config(model)->text.vocab);
+    struct qvl_calibrator *made = calloc(1, sizeof *made);
+    if (!made)
+        return qvl_fail(error, QVL_NO_MEMORY, "calibration: no memory for timings");
+    made->model = model;
+    made->backend = backend;
+    made->options = *options;
+    made->options.chunk = chunk;
+    made->count = plan(&made->options, made->points);
+    made->tokens = malloc(sizeof(int64_t) * (size_t)chunk);
+    made->logits = malloc(sizeof(float) * (size_t)qvl_model_get_config(model)->text.vocab);
     enum qvl_status status = QVL_OK;
-    if (!calls.tokens || !calls.logits)
+    if (!made->tokens || !made->logits)
         status = qvl_fail(error, QVL_NO_MEMORY, "calibration: no memory for logits");
     if (status == QVL_OK)
-        status = qvl_sequence_create(model, options->depths[1] + chunk, &calls.sequence, error);
-    if (status == QVL_OK)
-        status = measure_all(&calls, calibration, error);
-    qvl_sequence_destroy(calls.sequence);
-    free(calls.tokens);
-    free(calls.logits);
-    return status;
+        status = qvl_sequence_create(model, options->depths[1] + chunk, &made->sequence, error);
+    if (status != QVL_OK) {
+        qvl_calibrator_destroy(made);
+        return status;
+    }
+    *calibrator = made;
+    return QVL_OK;
 }
 
 /* ---- the lines ---- */
@@ -208,6 +226,28 @@ static const struct qvl_calibration_point *find(const struct qvl_calibration *ca
     return found;
 }
 
+/* Attention of chunks, seconds = a rows + b pairs: least squares of relative residuals. */
+static void fit_pieces(struct qvl_calibration *calibration)
+{
+    double rr = 0, rp = 0, pp = 0, r = 0, p = 0; /* sums of products of rows / s, pairs / s and 1 */
+    for (int i = 0; i < calibration->count; i++) {
+        const struct qvl_calibration_point *point = &calibration->points[i];
+        const double seconds = point->seconds[QVL_CALL_ATTENTION];
+        if (point->rows == 1 || seconds <= 0)
+            continue;
+        const double rows = (double)point->rows / seconds;
+        const double pairs = pairs_of(point->rows, point->depth) / seconds;
+        rr += rows * rows;
+        rp += rows * pairs;
+        pp += pairs * pairs;
+        r += rows;
+        p += pairs;
+    }
+    const double determinant = rr * pp - rp * rp;
+    calibration->piece[0] = (r * pp - p * rp) / determinant;
+    calibration->piece[1] = (p * rr - r * rp) / determinant;
+}
+
 enum qvl_status qvl_calibration_fit(struct qvl_calibration *calibration, struct qvl_error *error)
 {
     const int64_t half = (calibration->chunk + 1) / 2;
@@ -221,29 +261,9 @@ enum qvl_status qvl_calibration_fit(struct qvl_calibration *calibration, struct 
     calibration->step[1] = (step1->seconds[QVL_CALL_ATTENTION] - step0->seconds[QVL_CALL_ATTENTION]) /
                            (double)(step1->depth - step0->depth);
     calibration->step[0] = step0->seconds[QVL_CALL_ATTENTION] - calibration->step[1] * (double)step0->depth;
-    const double pairs = pairs_of(half, piece0->depth);
-    calibration->piece[1] = (piece1->seconds[QVL_CALL_ATTENTION] - piece0->seconds[QVL_CALL_ATTENTION]) /
-                            (pairs_of(half, piece1->depth) - pairs);
-    calibration->piece[0] =
-        (piece0->seconds[QVL_CALL_ATTENTION] - calibration->piece[1] * pairs) / (double)half;
+    fit_pieces(calibration);
     calibration->head = step0->seconds[QVL_CALL_HEAD];
     return QVL_OK;
-}
-
-enum qvl_status qvl_calibration_join(struct qvl_calibration *calibration, const struct qvl_calibration *other,
-                                     struct qvl_error *error)
-{
-    bool same = calibration->count == other->count && calibration->chunk == other->chunk;
-    for (int i = 0; i < calibration->count && same; i++) {
-        struct qvl_calibration_point *point = &calibration->points[i];
-        const struct qvl_calibration_point *twin = &other->points[i];
-        same = point->rows == twin->rows && point->depth == twin->depth;
-        for (int class = 0; class < QVL_CALL_CLASSES; class ++)
-            point->seconds[class] = 0.5 * (point->seconds[class] + twin->seconds[class]);
-        point->total = 0.5 * (point->total + twin->total);
-    }
-    return same ? qvl_calibration_fit(calibration, error)
-                : qvl_fail(error, QVL_USAGE, "calibration: two of different calls cannot be joined");
 }
 
 /* Seconds of a class for a number of rows: straight between neighbouring row counts of the first depth. */

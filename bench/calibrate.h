@@ -20,7 +20,7 @@ enum qvl_call_class {
     QVL_CALL_CLASSES
 };
 
-/* One forward call: medians over its repeats. */
+/* One forward call: medians over the rounds. */
 struct qvl_calibration_point {
     int64_t rows, depth;
     double seconds[QVL_CALL_CLASSES];
@@ -41,23 +41,30 @@ struct qvl_calibration {
 struct qvl_calibration_options {
     int64_t chunk;     /* of prefills; 0: QVL_DEFAULT_CHUNK */
     int64_t depths[2]; /* ascending */
-    int repeats;       /* rounds over all calls; a single row is called four times in each */
     uint64_t seed;
 };
 
-QVL_MUST_USE enum qvl_status qvl_calibrate(struct qvl_model *model, struct qvl_backend *backend,
-                                           const struct qvl_calibration_options *options,
-                                           struct qvl_calibration *calibration, struct qvl_error *error);
+/* Calibration in rounds, so that what is to be predicted can be measured between them: a machine that others
+ * disturb is not the same twice, and the disturbance shall meet both. Model and backend are borrowed. */
+struct qvl_calibrator;
+QVL_MUST_USE enum qvl_status qvl_calibrator_create(struct qvl_model *model, struct qvl_backend *backend,
+                                                   const struct qvl_calibration_options *options,
+                                                   struct qvl_calibrator **calibrator,
+                                                   struct qvl_error *error);
+void qvl_calibrator_destroy(struct qvl_calibrator *calibrator); /* NULL is accepted */
 
-/* From the points alone: the lines. QVL_USAGE when the points do not determine them. */
+/* All calls once, those of a single row four times, each point after a call that is not counted. */
+QVL_MUST_USE enum qvl_status qvl_calibrator_round(struct qvl_calibrator *calibrator, struct qvl_error *error);
+
+/* The medians of all rounds so far, and the lines. QVL_USAGE without a round. */
+QVL_MUST_USE enum qvl_status qvl_calibrator_finish(struct qvl_calibrator *calibrator,
+                                                   struct qvl_calibration *calibration,
+                                                   struct qvl_error *error);
+
+/* From the points alone: the lines; that of chunks by least squares of relative residuals. QVL_USAGE when the
+ * points do not determine them. */
 QVL_MUST_USE enum qvl_status qvl_calibration_fit(struct qvl_calibration *calibration,
                                                  struct qvl_error *error);
-
-/* The mean of two calibrations of the same calls, before and after what is to be predicted: a machine that
- * others disturb is not the same twice. QVL_USAGE when they are not of the same calls. */
-QVL_MUST_USE enum qvl_status qvl_calibration_join(struct qvl_calibration *calibration,
-                                                  const struct qvl_calibration *other,
-                                                  struct qvl_error *error);
 
 struct qvl_prediction {
     double seconds;

@@ -4,6 +4,7 @@
 
 #include "bench/flops_records.h"
 #include "cli/audit.h"
+#include "cli/latency_gate.h"
 #include "cli/latency_records.h"
 #include "cli/models.h"
 #include "cli/stage_records.h"
@@ -224,13 +225,14 @@ static void show_tokens(void *context, int64_t done, int64_t total)
 
 /* The contexts that the backend can run in reasonable time; all but those of the reference. */
 static enum qvl_status time_backend(struct qvl_audit *audit, const char *backend, int repeats,
-                                    struct qvl_error *error)
+                                    const struct qvl_limits *limits, struct qvl_error *error)
 {
     const struct qvl_audit_options *options = audit->options;
     struct qvl_session_options session_options = audit->session_options;
     struct qvl_session session = {.options = &session_options};
     int64_t contexts[QVL_AUDIT_MAX_CONTEXTS];
     int64_t count = 0;
+    const int64_t first = audit->report->record_count;
     session_options.backend = backend;
     for (int64_t i = 0; i < options->context_count; i++) {
         char name[64];
@@ -252,16 +254,26 @@ static enum qvl_status time_backend(struct qvl_audit *audit, const char *backend
     enum qvl_status status = qvl_session_open_model(&session, error);
     if (status == QVL_OK)
         status = qvl_latency_report(session.model, backend, contexts, count, &latency, audit->report, error);
+    /* a plugin may compute elsewhere */
+    for (int64_t i = first; i < audit->report->record_count && !session.backend.library; i++) {
+        const struct qvl_roofline roofline =
+            qvl_roofline_of_host(limits, session.storage, session.backend.backend->math.tf32);
+        qvl_latency_gate(qvl_model_get_config(session.model), session.storage, &roofline,
+                         audit->report->records[i]);
+    }
     qvl_session_close(&session);
     return status;
 }
 
 enum qvl_status qvl_audit_latency(struct qvl_audit *audit, struct qvl_error *error)
 {
-    QVL_TRY(time_backend(audit, "ref", 1, error));
+    const struct qvl_limits_options host = {.seconds = 0.05, .host = true};
+    struct qvl_limits limits;
+    QVL_TRY(qvl_limits_measure(NULL, &host, &limits, error));
+    QVL_TRY(time_backend(audit, "ref", 1, &limits, error));
     if (strcmp(audit->options->session.backend, "ref") == 0)
         return QVL_OK;
-    return time_backend(audit, audit->options->session.backend, 3, error);
+    return time_backend(audit, audit->options->session.backend, 3, &limits, error);
 }
 
 static enum qvl_status add_angles(struct qvl_audit *audit, struct qvl_error *error)

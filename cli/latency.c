@@ -306,7 +306,7 @@ static enum qvl_status measure(struct qvl_latency_run *run, struct qvl_error *er
     QVL_TRY(qvl_latency_predict_report(run, run->predicted, run->predicted_count, error));
     QVL_TRY(qvl_latency_frames_report(run, error));
     QVL_TRY(qvl_latency_files_report(run, error));
-    qvl_latency_gate(run, &trust, run->report);
+    qvl_latency_judge(run, &trust);
     return qvl_latency_try_again(run, &trust, error);
 }
 

@@ -2,6 +2,7 @@
 #include <libgen.h>
 #include <stdlib.h>
 
+#include "bench/flops.h"
 #include "bench/latency_parts.h"
 #include "bench/stage_clock.h"
 #include "cli/latency_records.h"
@@ -68,6 +69,16 @@ static enum qvl_status timed_open(const char *path, const void *bytes, size_t si
 
 static const struct qvl_media_reader timed_reader = {.read_image = timed_image, .open_video = timed_open};
 
+/* FLOP of the matrix products of tower and mergers; 0 when they cannot be counted. */
+static double tower_flops(const struct qvl_model_config *config, const struct qvl_grid *grid)
+{
+    struct qvl_flops flops = {0};
+    struct qvl_error ignored;
+    if (qvl_flops_add_tower(config, grid, QVL_BF16, &flops, &ignored) != QVL_OK)
+        return 0;
+    return (double)qvl_flops_sum(&flops, QVL_FLOPS_MATRIX, true);
+}
+
 static enum qvl_status take_frame(struct qvl_latency_run *run, const struct qvl_visual *visual,
                                   const char *size, bool sampled, struct qvl_error *error)
 {
@@ -96,6 +107,9 @@ static enum qvl_status take_frame(struct qvl_latency_run *run, const struct qvl_
                    QVL_FROM_SETTING);
     if (status == QVL_OK) {
         qvl_latency_samples(record, "encode", &vision.encode, provenance);
+        qvl_record_real(record, "encode_flop_rate",
+                        tower_flops(&run->config, &visual->grid) / vision.encode.median, "FLOP/s",
+                        provenance);
         /* A temporal patch is one picture or this many frames of a video. */
         qvl_record_real(record, "video_frame",
                         vision.encode.median / (double)run->config.vision.temporal_patch, "s", provenance);

@@ -2,8 +2,7 @@
 
 #include <stdlib.h>
 
-#include "base/file.h"
-#include "bench/flops.h"
+#include "cli/latency_gate.h"
 #include "cli/timed_case.h"
 #include "cli/timed_shapes.h"
 #include "cli/trial_key.h"
@@ -231,51 +230,15 @@ enum qvl_status qvl_latency_try_again(struct qvl_latency_run *run, const struct 
     return QVL_OK;
 }
 
-/* Bytes that a decode step behind `context` tokens moves at least. */
-static double decode_bytes(const struct qvl_latency_run *run, int64_t context)
+void qvl_latency_judge(const struct qvl_latency_run *run, const struct qvl_latency_trust *trust)
 {
-    const struct qvl_flops_workload workload = {
-        .batch = 1, .cached = context, .tokens = 1, .logits = 1, .storage = run->storage};
-    struct qvl_flops flops;
-    struct qvl_error ignored;
-    return qvl_flops_count(&run->config, &workload, &flops, &ignored) == QVL_OK ? qvl_flops_bytes(&flops) : 0;
-}
-
-static void gate(const struct qvl_latency_run *run, const struct qvl_roofline *roofline,
-                 struct qvl_record *record)
-{
-    const double prefill = value_of(record, "prefill_median"), decode = value_of(record, "decode_median");
-    const struct qvl_work prompt = {.flops = value_of(record, "prefill_flop_rate") * prefill};
-    const struct qvl_work step = {.bytes = decode_bytes(run, (int64_t)value_of(record, "context"))};
-    char reason[256] = "";
-    if (prefill > 0) {
-        qvl_record_real(record, "prefill_of_peak", prompt.flops / prefill / roofline->flops, "1",
-                        QVL_FROM_MEASURED);
-        qvl_physics_possible(roofline, &prompt, prefill, reason, sizeof reason);
-    }
-    if (decode > 0) {
-        qvl_record_real(record, "decode_of_bandwidth", step.bytes / decode / roofline->memory, "1",
-                        QVL_FROM_MEASURED);
-        if (!*reason)
-            qvl_physics_possible(roofline, &step, decode, reason, sizeof reason);
-    }
-    if (*reason && record->status == QVL_CASE_PASSED) {
-        record->status = QVL_CASE_INVALID;
-        qvl_record_text(record, "reason", reason, QVL_FROM_MEASURED);
-    }
-}
-
-void qvl_latency_gate(const struct qvl_latency_run *run, const struct qvl_latency_trust *trust,
-                      struct qvl_report *report)
-{
-    for (int64_t i = 0; i < report->record_count; i++) {
-        struct qvl_record *record = report->records[i];
-        if (strcmp(record->kind, "latency") != 0)
-            continue;
+    for (int64_t i = 0; i < run->report->record_count; i++) {
+        struct qvl_record *record = run->report->records[i];
         if (on_host(run) && !run->cpu_clock)
-            gate(run, &trust->roofline, record);
+            qvl_latency_gate(&run->config, run->storage, &trust->roofline, record);
         const struct qvl_field *broken = qvl_record_find(record, "conditions");
-        if (run->strict && record->status == QVL_CASE_PASSED && broken) {
+        if (run->strict && strcmp(record->kind, "latency") == 0 && record->status == QVL_CASE_PASSED &&
+            broken) {
             record->status = QVL_CASE_INVALID;
             qvl_record_text(record, "reason", broken->value.text, QVL_FROM_MEASURED);
         }

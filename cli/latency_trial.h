@@ -31,10 +31,8 @@ QVL_MUST_USE enum qvl_status qvl_latency_try_again(struct qvl_latency_run *run,
                                                    const struct qvl_latency_trust *trust,
                                                    struct qvl_error *error);
 
-/* Add to every "latency" record what fraction of the host's limits its rates are, prefill of the peak of
- * multiply-adds and decode of the read bandwidth, and turn those that beat the roofline INVALID; not for a
- * plugin, whose device is not known. With run->strict those whose conditions broke are INVALID as well. */
-void qvl_latency_gate(const struct qvl_latency_run *run, const struct qvl_latency_trust *trust,
-                      struct qvl_report *report);
+/* qvl_latency_gate on every record, not for a plugin, whose device is not known, nor for CPU seconds. With
+ * run->strict rows whose conditions broke are INVALID as well. */
+void qvl_latency_judge(const struct qvl_latency_run *run, const struct qvl_latency_trust *trust);
 
 #endif
