@@ -46,7 +46,7 @@ static void path_of(const struct run *run, int side, int64_t pair, char *path, s
 }
 
 /* A backend is tried once, in the run that is not counted: its later runs name that one and go on to what is
- * timed (of the small checkpoint 0.16 s in place of 1.1 s a run). */
+ * timed (of the small checkpoint 0.1 s in place of 2 s a run). */
 static int name_trial(const struct run *run, int side)
 {
     char path[PATH_BYTES];

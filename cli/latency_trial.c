@@ -131,12 +131,6 @@ static enum qvl_status try_all(struct qvl_latency_run *run, const struct qvl_lat
 
 /* ---- one that was run before ---- */
 
-static double value_of(const struct qvl_record *record, const char *name)
-{
-    const struct qvl_field *field = qvl_record_find(record, name);
-    return !field ? 0 : field->type == QVL_FIELD_INT ? (double)field->value.integer : field->value.real;
-}
-
 /* The trial in a report that passed and holds for the key, or NULL. */
 static const struct qvl_record *find_trial(const struct qvl_report *report, const char *key)
 {
@@ -155,11 +149,12 @@ static enum qvl_status copy_trial(const struct qvl_record *from, const char *cre
 {
     static const char *const counts[] = {"cases", "passed", "unsupported"};
     struct qvl_record *record = qvl_record_create("trial", run->backend.backend->name, QVL_CASE_NONE);
-    trust->roofline = (struct qvl_roofline){.flops = value_of(from, roofline_names[0]),
-                                            .memory = value_of(from, roofline_names[1]),
-                                            .cache = value_of(from, roofline_names[2])};
+    trust->roofline = (struct qvl_roofline){.flops = qvl_record_number(from, roofline_names[0]),
+                                            .memory = qvl_record_number(from, roofline_names[1]),
+                                            .cache = qvl_record_number(from, roofline_names[2])};
     for (int i = 0; i < 3; i++)
-        qvl_record_int(record, counts[i], (int64_t)value_of(from, counts[i]), NULL, QVL_FROM_MEASURED);
+        qvl_record_int(record, counts[i], (int64_t)qvl_record_number(from, counts[i]), NULL,
+                       QVL_FROM_MEASURED);
     put_roofline(record, &trust->roofline);
     qvl_record_text(record, "key", trust->key, QVL_FROM_MEASURED);
     qvl_record_detail(record);

@@ -1,4 +1,10 @@
+#define _POSIX_C_SOURCE 200809L /* st_ctim */
+
 #include "cli/trial_key.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "reports/values.h"
@@ -14,11 +20,16 @@ static void add_boot(struct qvl_text *text)
     free(boot);
 }
 
+/* Which file it is and when it was changed last: as long as the machine runs, nobody can change the content
+ * and not the latter. Hashing 11 MB would be a quarter of a short run. */
 static enum qvl_status add_file(struct qvl_text *text, const char *path, struct qvl_error *error)
 {
-    char hash[QVL_SHA256_HEX_BYTES];
-    QVL_TRY(qvl_sha256_file(path, hash, error));
-    qvl_text_print(text, "%s\n", hash);
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return qvl_fail(error, QVL_BAD_INPUT, "%s: %s", path, strerror(errno));
+    qvl_text_print(text, "%llu %llu %lld %lld.%09ld\n", (unsigned long long)info.st_dev,
+                   (unsigned long long)info.st_ino, (long long)info.st_size, (long long)info.st_ctim.tv_sec,
+                   info.st_ctim.tv_nsec);
     return QVL_OK;
 }
 

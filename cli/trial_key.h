@@ -6,8 +6,9 @@
 #include "base/sha256.h"
 #include "qvl/record.h"
 
-/* A digest of the boot, the content of the running program and of the plugin at the path (NULL: built in),
- * and every field of the workload. Shared libraries that they load are not in it. */
+/* A digest of the boot, of which files the running program and the plugin at the path (NULL: built in) are
+ * and when they were changed last, and of every field of the workload. Shared libraries that they load are
+ * not in it. */
 QVL_MUST_USE enum qvl_status qvl_trial_key(const char *plugin, const struct qvl_record *workload,
                                            char key[QVL_SHA256_HEX_BYTES], struct qvl_error *error);
 

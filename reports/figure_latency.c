@@ -66,7 +66,7 @@ static void add_device(const struct qvl_report *report, const char *model, const
         const struct qvl_record *record = report->records[i];
         if (!qvl_figure_is(record, "procure", model, device))
             continue;
-        const double x = qvl_figure_number(record, "context"), y = qvl_figure_number(record, field);
+        const double x = qvl_record_number(record, "context"), y = qvl_record_number(record, field);
         const char *source = qvl_figure_text(record, source_field);
         if (!(x > 0) || !(y > 0))
             continue;
@@ -100,7 +100,7 @@ static void measured_panel(const struct qvl_report *report, const char *prefix, 
                                            .points = points};
         for (int64_t i = 0; i < report->record_count && panel->point_count < MAX_POINTS; i++) {
             const struct qvl_record *record = report->records[i];
-            const double x = qvl_figure_number(record, "context"), y = qvl_figure_number(record, field);
+            const double x = qvl_record_number(record, "context"), y = qvl_record_number(record, field);
             char label[24];
             bool taken = strcmp(record->kind, "latency") != 0 || !(x > 0) || !(y > 0);
             snprintf(label, sizeof label, "%.*s", (int)strcspn(record->name, " "), record->name);
@@ -221,18 +221,18 @@ static void add_points(const struct qvl_report *report, const char *device, cons
         while (marker < 2 && strcmp(phase, phases[marker]) != 0)
             marker++;
         struct qvl_plot_point *point = &panel->points[panel->point_count++];
-        *point = (struct qvl_plot_point){qvl_figure_number(record, "intensity"),
-                                         qvl_figure_number(record, "flop_rate"), qvl_plot_source_of(source),
+        *point = (struct qvl_plot_point){qvl_record_number(record, "intensity"),
+                                         qvl_record_number(record, "flop_rate"), qvl_plot_source_of(source),
                                          record->name};
         panel->series[panel->series_count++] =
             (struct qvl_plot_series){.colour = qvl_names_index(models, model) % QVL_PLOT_COLOURS,
                                      .marker = marker,
                                      .points = point,
                                      .count = 1};
-        roofs[0].peak = qvl_figure_number(record, "peak");
-        roofs[0].slope = qvl_figure_number(record, "bandwidth");
-        roofs[1].peak = qvl_figure_number(record, "attainable_peak");
-        roofs[1].slope = qvl_figure_number(record, "attainable_bandwidth");
+        roofs[0].peak = qvl_record_number(record, "peak");
+        roofs[0].slope = qvl_record_number(record, "bandwidth");
+        roofs[1].peak = qvl_record_number(record, "attainable_peak");
+        roofs[1].slope = qvl_record_number(record, "attainable_bandwidth");
     }
 }
 

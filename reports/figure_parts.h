@@ -16,9 +16,6 @@ struct qvl_names {
 /* The text of a field, or NULL. */
 const char *qvl_figure_text(const struct qvl_record *record, const char *field);
 
-/* The number of a field; NaN where there is none. */
-double qvl_figure_number(const struct qvl_record *record, const char *field);
-
 /* Whether the record is of the kind and says "model" and "device" so. */
 bool qvl_figure_is(const struct qvl_record *record, const char *kind, const char *model, const char *device);
 

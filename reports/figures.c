@@ -13,16 +13,6 @@ const char *qvl_figure_text(const struct qvl_record *record, const char *name)
                : NULL;
 }
 
-double qvl_figure_number(const struct qvl_record *record, const char *name)
-{
-    const struct qvl_field *field = qvl_record_find(record, name);
-    if (!field || field->provenance == QVL_FROM_NOT_DONE)
-        return NAN;
-    return field->type == QVL_FIELD_REAL  ? field->value.real
-           : field->type == QVL_FIELD_INT ? (double)field->value.integer
-                                          : NAN;
-}
-
 bool qvl_figure_is(const struct qvl_record *record, const char *kind, const char *model, const char *device)
 {
     const char *its_model, *its_device;
@@ -75,7 +65,7 @@ static struct candidate describe(const struct qvl_report *report, const char *na
         const char *device = strcmp(record->kind, "procure") == 0 ? qvl_figure_text(record, "device") : NULL;
         if (!device || strcmp(device, name) != 0)
             continue;
-        const double floor = qvl_figure_number(record, "tpot_floor");
+        const double floor = qvl_record_number(record, "tpot_floor");
         const char *text = qvl_figure_text(record, "ttft_source");
         const enum qvl_plot_source source = text ? qvl_plot_source_of(text) : QVL_PLOT_ROOFLINE;
         if (isinf(candidate.floor) && floor > 0)

@@ -12,6 +12,7 @@
 #ifndef QVL_RECORD_H
 #define QVL_RECORD_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -189,6 +190,17 @@ static inline const struct qvl_field *qvl_record_find(const struct qvl_record *r
         if (strcmp(record->fields[i].name, name) == 0)
             return &record->fields[i];
     return NULL;
+}
+
+/* The value of a field that is one number; NaN when there is none. */
+static inline double qvl_record_number(const struct qvl_record *record, const char *name)
+{
+    const struct qvl_field *field = qvl_record_find(record, name);
+    if (!field || field->provenance == QVL_FROM_NOT_DONE)
+        return NAN;
+    return field->type == QVL_FIELD_REAL  ? field->value.real
+           : field->type == QVL_FIELD_INT ? (double)field->value.integer
+                                          : NAN;
 }
 
 /* Append a field without a value; NULL when the record is faulty. The type is INT until a value is set. */

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # How often `compare` cries wolf, and how often it sees decode steps become 5 % slower by a slowdown planted in one kernel
 # (tests/plugins/slow.c: in linear), on this machine as loaded as it is. Not a test: timings are no assertions. The output of a run
-# is in docs/REPORT.md. $1: the build folder, $2: comparisons of each kind (50), $3: pairs of runs in each (20).
+# is in docs/REPORT.md. $1: the build folder, $2: comparisons of each kind (50), $3: pairs of runs in each (80).
 set -euo pipefail
 build=$(cd "$1" && pwd)
 comparisons=${2:-50}
-pairs=${3:-20}
+pairs=${3:-80}
 audit=$build/qvl-audit
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -33,9 +33,9 @@ PYTHON
 load() { cut -d' ' -f1-3 /proc/loadavg; }
 
 echo "$(date -u +%FT%TZ), $(nproc) CPUs, load $(load); $comparisons comparisons of each kind, $pairs pairs of runs in each"
-compare_slowed 40 100
-percent=$(python3 -c "print(round(5 / ($(row '{ratio}') - 1), 1))")
-echo "linear twice as slow: decode steps x$(row '{ratio:.3f} +- {standard_error:.3f}'); planted from here on: +$percent % in linear"
+compare_slowed 80 30
+percent=$(python3 -c "print(round(30 * 0.05 / ($(row '{ratio}') - 1), 1))")
+echo "linear 30 % slower: decode steps x$(row '{ratio:.3f} +- {standard_error:.3f}'); planted from here on: +$percent % in linear"
 for i in $(seq "$comparisons"); do
     for planted in 0 "$percent"; do
         kind=$([ "$planted" = 0 ] && echo "A/A " || echo "slow")
