@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "bench/latency_parts.h"
@@ -256,9 +257,9 @@ static enum qvl_status time_steps(struct qvl_sampler *sampler, struct qvl_sequen
     if (status == QVL_OK && steps > 0) /* warm up */
         status = call(sampler, sequence, 1, true, error);
     const struct qvl_core_use begin = qvl_core_use_now();
-    const double start = qvl_limits_clock();
+    const double start = qvl_clock();
     for (int64_t i = 0; i < most && status == QVL_OK; i++) {
-        if (i >= steps && qvl_limits_clock() - start > LEAST_DECODE)
+        if (i >= steps && qvl_clock() - start > LEAST_DECODE)
             break;
         status = call(sampler, sequence, 1, true, error);
         if (status != QVL_OK)

@@ -6,22 +6,15 @@
 #include <omp.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "bench/limits_kernels.h"
 #include "bench/samples.h"
 
 enum { LEAST_SAMPLES = 5, MOST_SAMPLES = 200, FAR_PIECE = 16 << 20 };
-
-double qvl_limits_clock(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 /* One figure under way: `run` does the work once and says how much of the unit that was; 0: cannot be done.
  */
@@ -46,12 +39,12 @@ static enum qvl_status measure(const struct figure *figure, struct qvl_limit lim
     QVL_TRY(figure->run(figure->context, &work, error));
     if (work == 0)
         return QVL_OK;
-    const double begin = qvl_limits_clock();
+    const double begin = qvl_clock();
     while (samples.count < MOST_SAMPLES &&
-           (samples.count < LEAST_SAMPLES || qvl_limits_clock() - begin < seconds_of(figure->options))) {
-        const double start = qvl_limits_clock();
+           (samples.count < LEAST_SAMPLES || qvl_clock() - begin < seconds_of(figure->options))) {
+        const double start = qvl_clock();
         QVL_TRY(figure->run(figure->context, &work, error));
-        values[samples.count++] = (qvl_limits_clock() - start) / work;
+        values[samples.count++] = (qvl_clock() - start) / work;
     }
     QVL_TRY(qvl_samples_summarise(&samples, error));
     limit.median = is_time ? samples.median : 1 / samples.median;

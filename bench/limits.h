@@ -62,7 +62,4 @@ int qvl_limits_caches(const struct qvl_limits *limits, double *bytes, int capaci
 QVL_MUST_USE enum qvl_status qvl_limits_report(const struct qvl_limits *limits, struct qvl_report *report,
                                                struct qvl_error *error);
 
-/* Seconds of the monotonic clock. */
-double qvl_limits_clock(void);
-
 #endif

@@ -3,6 +3,8 @@
 #include <sys/times.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* ---- physics ---- */
 
 struct qvl_roofline qvl_roofline_of_host(const struct qvl_limits *limits, enum qvl_dtype dtype, bool tf32)
@@ -48,13 +50,13 @@ bool qvl_physics_possible(const struct qvl_roofline *roofline, const struct qvl_
 /* A chain of dependent additions: its time is a number of cycles, whatever memory and caches do. */
 static double spin_once(void)
 {
-    const double start = qvl_limits_clock();
+    const double start = qvl_clock();
     uint64_t value = 1;
     for (int i = 0; i < 1000000; i++) {
         value += 3;
         __asm__ volatile("" : "+r"(value)); /* the compiler cannot foresee the sum */
     }
-    return qvl_limits_clock() - start;
+    return qvl_clock() - start;
 }
 
 struct qvl_moment qvl_moment_now(void)
@@ -78,7 +80,7 @@ struct qvl_moment qvl_moment_now(void)
     times(&own);
     moment.own = (double)(own.tms_utime + own.tms_stime);
     moment.processors = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    moment.clock = qvl_limits_clock();
+    moment.clock = qvl_clock();
     return moment;
 }
 

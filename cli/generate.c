@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "cli/numbers.h"
 #include "cli/output.h"
@@ -199,10 +200,10 @@ static enum qvl_status run(struct qvl_session *session, const struct generate_op
     generate.context = &stream;
     enum qvl_status status =
         qvl_sequence_create(session->model, session->prompt.count + options->max_tokens, &sequence, error);
-    const double start = qvl_session_clock();
+    const double start = qvl_clock();
     if (status == QVL_OK)
         status = qvl_sequence_prompt(sequence, &session->prompt, NULL, error);
-    outcome->vision_seconds = qvl_session_clock() - start;
+    outcome->vision_seconds = qvl_clock() - start;
     if (status == QVL_OK) {
         qvl_progress_begin(&stream.progress, "prefill", "token", session->prompt.count);
         status = qvl_generate(session->model, sequence, &generate, &outcome->generation, error);

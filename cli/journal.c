@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "cli/session.h"
 
@@ -187,7 +188,7 @@ enum qvl_status qvl_journal_add(struct qvl_journal *journal, const char *case_li
     qvl_outcome_print(outcome, case_line, text);
     strcat(text, "\n");
     QVL_TRY(append(journal, text, strlen(text), error));
-    const double now = qvl_session_clock();
+    const double now = qvl_clock();
     if (now - journal->synced > SYNC_SECONDS) {
         journal->synced = now;
         if (fdatasync(journal->file) != 0)

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "cli/latency_records.h"
 #include "cli/latency_run.h"
 
@@ -322,9 +323,9 @@ static enum qvl_status check_context(struct qvl_latency_run *run, struct qvl_sam
     struct qvl_model *model;
     char name[96];
     QVL_TRY(qvl_latency_whole(run, &model, error));
-    const double start = qvl_session_clock();
+    const double start = qvl_clock();
     const int64_t most = run->repeats < MAX_ROUNDS ? run->repeats : MAX_ROUNDS;
-    while (rounds.count < most || (rounds.count < MORE_ROUNDS && qvl_session_clock() - start < LEAST_CHECK))
+    while (rounds.count < most || (rounds.count < MORE_ROUNDS && qvl_clock() - start < LEAST_CHECK))
         QVL_TRY(check_round(run, sampler, model, context, &rounds, error));
     snprintf(name, sizeof name, "%s %lld", run->backend.backend->name, (long long)context);
     struct qvl_record *record = qvl_record_create("latency_estimator", name, QVL_CASE_NONE);

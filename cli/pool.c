@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/runner.h"
 #include "cli/session.h"
 
@@ -122,7 +123,7 @@ static void finish_lost(struct pool *pool, struct slot *slot, enum qvl_case_stat
     struct qvl_case_result result = {.status = status};
     struct qvl_outcome outcome;
     snprintf(result.message, sizeof result.message, "%s", how);
-    qvl_outcome_set(&outcome, &result, qvl_session_clock() - slot->started);
+    qvl_outcome_set(&outcome, &result, qvl_clock() - slot->started);
     snprintf(outcome.noise, sizeof outcome.noise, "%s", slot->worker.tail);
     pool->large_runs = pool->large_runs && !pool->large[slot->running];
     finish(pool, slot->running, &outcome, false);
@@ -263,7 +264,7 @@ static void give_order(struct pool *pool, struct slot *slot)
     slot->running = index;
     slot->calling = false;
     slot->worker.tail[0] = '\0';
-    slot->started = qvl_session_clock();
+    slot->started = qvl_clock();
     slot->deadline = slot->started + pool->options->limit * QVL_POOL_CHECK_LIMITS;
 }
 
@@ -275,14 +276,14 @@ static void start_slot(struct pool *pool, struct slot *slot)
         return;
     }
     slot->stage = STAGE_OPENING;
-    slot->deadline = qvl_session_clock() + OPEN_SECONDS;
+    slot->deadline = qvl_clock() + OPEN_SECONDS;
 }
 
 static void dismiss(struct slot *slot)
 {
     qvl_worker_dismiss(&slot->worker);
     slot->stage = STAGE_CLOSING;
-    slot->deadline = qvl_session_clock() + CLOSE_SECONDS;
+    slot->deadline = qvl_clock() + CLOSE_SECONDS;
 }
 
 /* ---- Answers ---- */
@@ -321,7 +322,7 @@ static void take_outcome(struct pool *pool, struct slot *slot, const char *text)
 
 static void take_answer(struct pool *pool, struct slot *slot, char *line)
 {
-    const double now = qvl_session_clock();
+    const double now = qvl_clock();
     char *text = line + strcspn(line, " ");
     if (*text)
         *text++ = '\0';
@@ -386,8 +387,7 @@ static void wait_for_answers(struct pool *pool, struct pollfd *waits)
             qvl_worker_hear(&slot->worker);
         if (waits[2 * i].revents)
             listen_to(pool, slot);
-        else if (slot->stage != STAGE_NONE && slot->stage != STAGE_IDLE &&
-                 qvl_session_clock() > slot->deadline)
+        else if (slot->stage != STAGE_NONE && slot->stage != STAGE_IDLE && qvl_clock() > slot->deadline)
             time_out(pool, slot);
     }
 }

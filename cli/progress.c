@@ -3,22 +3,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 #define BAR 24
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
 void qvl_progress_begin(struct qvl_progress *progress, const char *label, const char *unit, int64_t total)
 {
-    *progress = (struct qvl_progress){
-        .label = label, .unit = unit, .total = total, .started = now(), .active = isatty(STDERR_FILENO)};
+    *progress = (struct qvl_progress){.label = label,
+                                      .unit = unit,
+                                      .total = total,
+                                      .started = qvl_clock(),
+                                      .active = isatty(STDERR_FILENO)};
     qvl_progress_update(progress, 0);
 }
 
@@ -61,7 +58,7 @@ void qvl_progress_line(const struct qvl_progress *progress, int64_t done, double
 void qvl_progress_update(struct qvl_progress *progress, int64_t done)
 {
     char line[256];
-    double time = progress->active ? now() : 0;
+    double time = progress->active ? qvl_clock() : 0;
     bool final = progress->total > 0 && done >= progress->total;
     if (!progress->active || (time - progress->shown < 0.1 && !final))
         return;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "cli/audit.h"
 #include "cli/numbers.h"
@@ -154,14 +155,14 @@ static enum qvl_status run_steps(struct qvl_audit *audit, struct qvl_error *erro
         char label[64];
         snprintf(label, sizeof label, "[%zu/%zu] %s", i + 1, STEP_COUNT, steps[i].name);
         fprintf(stderr, "%s\n", label);
-        const double start = qvl_session_clock();
+        const double start = qvl_clock();
         qvl_progress_begin(&audit->progress, label, "token", 0);
         const enum qvl_status status = steps[i].run(audit, error);
         qvl_progress_end(&audit->progress);
         if (status != QVL_OK)
             return qvl_fail_in(error, status, steps[i].name);
         struct qvl_record *record = qvl_record_create("step", steps[i].name, QVL_CASE_NONE);
-        qvl_record_real(record, "seconds", qvl_session_clock() - start, "s", QVL_FROM_MEASURED);
+        qvl_record_real(record, "seconds", qvl_clock() - start, "s", QVL_FROM_MEASURED);
         QVL_TRY(qvl_report_take(audit->report, record, error));
     }
     return QVL_OK;

@@ -1,5 +1,6 @@
 #include "cli/runner.h"
 
+#include "base/clock.h"
 #include "cli/save_case.h"
 #include "cli/session.h"
 
@@ -33,7 +34,7 @@ enum qvl_status qvl_runner_run(const struct qvl_runner *runner, const struct qvl
                                struct qvl_outcome *outcome, struct qvl_error *error)
 {
     struct qvl_case_result result;
-    const double started = qvl_session_clock();
+    const double started = qvl_clock();
     const enum qvl_status status = qvl_case_run(chosen, &runner->context, &result, error);
     if (status == QVL_NO_MEMORY) {
         result.status = QVL_CASE_SKIPPED;
@@ -41,6 +42,6 @@ enum qvl_status qvl_runner_run(const struct qvl_runner *runner, const struct qvl
     } else if (status != QVL_OK) {
         return status;
     }
-    qvl_outcome_set(outcome, &result, qvl_session_clock() - started);
+    qvl_outcome_set(outcome, &result, qvl_clock() - started);
     return QVL_OK;
 }

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/random.h"
@@ -193,13 +193,6 @@ void qvl_session_defaults(struct qvl_session_options *options)
     *options = (struct qvl_session_options){.backend = "cpu"};
 }
 
-double qvl_session_clock(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static bool add_part(cJSON *parts, const char *type, const char *value)
 {
     cJSON *part = cJSON_CreateObject();
@@ -268,7 +261,7 @@ enum qvl_status qvl_session_open_prompt(struct qvl_session *session, struct qvl_
     const struct qvl_session_options *options = session->options;
     struct qvl_messages *messages = NULL;
     struct qvl_render_options render;
-    const double start = qvl_session_clock();
+    const double start = qvl_clock();
     QVL_TRY(qvl_tokenizer_load(options->weights, &session->tokenizer, error));
     QVL_TRY(qvl_session_load_processor(options, &session->processor, error));
     QVL_TRY(qvl_session_read_messages(options, &messages, &render, error));
@@ -276,7 +269,7 @@ enum qvl_status qvl_session_open_prompt(struct qvl_session *session, struct qvl_
         qvl_processor_prompt(session->processor, session->tokenizer, &qvl_media_files, messages, &render,
                              &session->prompt, &session->text, &session->text_size, error);
     qvl_messages_destroy(messages);
-    session->preprocess_seconds = qvl_session_clock() - start;
+    session->preprocess_seconds = qvl_clock() - start;
     return status;
 }
 
@@ -303,7 +296,7 @@ enum qvl_status qvl_session_open_model(struct qvl_session *session, struct qvl_e
     const struct qvl_session_options *options = session->options;
     const struct qvl_backend_options backend_options = {.threads = options->threads};
     struct qvl_model_config config;
-    const double start = qvl_session_clock();
+    const double start = qvl_clock();
     QVL_TRY(qvl_model_config_read(options->weights, &config, error));
     session->storage = options->has_dtype ? options->dtype : config.has_dtype ? config.dtype : QVL_BF16;
     const struct qvl_model_options model_options = {
@@ -316,7 +309,7 @@ enum qvl_status qvl_session_open_model(struct qvl_session *session, struct qvl_e
         QVL_TRY(qvl_counting_open(session->backend.backend, &session->counting, error));
     QVL_TRY(qvl_model_load(options->weights, options->counted ? session->counting : session->backend.backend,
                            &model_options, &session->model, error));
-    session->load_seconds = qvl_session_clock() - start;
+    session->load_seconds = qvl_clock() - start;
     return QVL_OK;
 }
 

@@ -89,7 +89,4 @@ void qvl_session_describe(const struct qvl_session *session, struct qvl_record *
 void qvl_session_describe_conditions(const struct qvl_session_options *options,
                                      const struct qvl_backend *backend, struct qvl_record *record);
 
-/* Seconds of the monotonic clock. */
-double qvl_session_clock(void);
-
 #endif

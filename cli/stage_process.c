@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "cli/session.h"
 #include "verify/foreign.h"
@@ -70,10 +71,10 @@ static int start(const struct scratch *scratch, pid_t *pid)
 static bool await(pid_t pid, double limit, int *state)
 {
     const struct timespec pause = {.tv_nsec = POLL_NANOSECONDS};
-    const double begin = qvl_session_clock();
+    const double begin = qvl_clock();
     siginfo_t info = {.si_pid = 0};
     while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0 &&
-           qvl_session_clock() - begin < limit)
+           qvl_clock() - begin < limit)
         nanosleep(&pause, NULL);
     kill(-pid, SIGKILL); /* the process when it hangs, and what it may have started */
     while (waitpid(pid, state, 0) < 0 && errno == EINTR)

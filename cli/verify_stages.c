@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/stage_process.h"
@@ -92,7 +93,7 @@ static void show_runs(void *context, int done, int total)
     work->progress.total = total;
     qvl_progress_update(&work->progress, done);
     if (done == 1)
-        work->process.limit = fmax(work->options->timeout, PASS_LIMIT * (qvl_session_clock() - work->begin));
+        work->process.limit = fmax(work->options->timeout, PASS_LIMIT * (qvl_clock() - work->begin));
 }
 
 /* Append " NAME 'VALUE'" to a command line that is cut at its end. */
@@ -360,7 +361,7 @@ enum qvl_status qvl_verb_verify_stages(const struct qvl_verify_options *options,
         qvl_dump_storage(&dump, &work.stages.storage);
     make_repro(&work);
     enum qvl_status status = make_prompt(options, &work.session, error);
-    work.begin = qvl_session_clock();
+    work.begin = qvl_clock();
     qvl_progress_begin(&work.progress, "stages", "run", 2 * (options->draws + 1) + 1);
     if (status == QVL_OK)
         status = options->taps ? verify_taps(&work, &dump, error) : verify_backend(&work, error);

@@ -1,19 +1,10 @@
-#define _POSIX_C_SOURCE 200809L
-
 #include "model/generate.h"
 
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "model/engine.h"
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 static enum qvl_status report(const struct qvl_generate_options *options, int64_t token, int64_t done,
                               int64_t total, struct qvl_error *error)
@@ -83,7 +74,7 @@ static enum qvl_status decode(struct qvl_model *model, struct qvl_sequence *sequ
 {
     generation->finish = QVL_FINISH_LENGTH;
     while (generation->count < options->max_tokens) {
-        const double begin = now();
+        const double begin = qvl_clock();
         int64_t token;
         if (generation->count > 0) {
             if (sequence->processed >= sequence->capacity)
@@ -98,9 +89,9 @@ static enum qvl_status decode(struct qvl_model *model, struct qvl_sequence *sequ
         }
         QVL_TRY(sample(model, sequence, options, logits, generation, &token, error));
         if (generation->count > 0)
-            generation->step_seconds[generation->count - 1] = now() - begin;
+            generation->step_seconds[generation->count - 1] = qvl_clock() - begin;
         else
-            generation->first_token_seconds = now() - start;
+            generation->first_token_seconds = qvl_clock() - start;
         generation->tokens[generation->count++] = token;
         QVL_TRY(report(options, token, generation->count, options->max_tokens, error));
         if (!options->ignore_eos && is_end(&model->generation, token)) {
@@ -139,10 +130,10 @@ enum qvl_status qvl_generate(struct qvl_model *model, struct qvl_sequence *seque
     if (!logits || !generation->tokens || !generation->step_seconds)
         status = qvl_fail(error, QVL_NO_MEMORY, "no memory to generate %lld tokens",
                           (long long)options->max_tokens);
-    const double start = now();
+    const double start = qvl_clock();
     if (status == QVL_OK)
         status = qvl_prefill(model, sequence, options, logits, NULL, error);
-    generation->prefill_seconds = now() - start;
+    generation->prefill_seconds = qvl_clock() - start;
     if (status == QVL_OK)
         status = decode(model, sequence, options, logits, start, generation, error);
     free(logits);

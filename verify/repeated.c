@@ -1,10 +1,8 @@
-#define _POSIX_C_SOURCE 200809L
-
 #include "verify/repeated.h"
 
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "verify/compare.h"
 #include "verify/expectation.h"
@@ -26,13 +24,6 @@ struct qvl_repeated {
     struct kept kept[QVL_REPEATED_SLOTS];
 };
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 /* ---- the entry under the clock ---- */
 
 /* An op's call may make others beside its own entry (appends before attention), so that the clock sits in the
@@ -47,11 +38,11 @@ static struct {
                                           struct qvl_error *error)                                           \
     {                                                                                                        \
         QVL_TRY(backend->sync(backend, error)); /* of what was enqueued before */                            \
-        const double start = now();                                                                          \
+        const double start = qvl_clock();                                                                    \
         enum qvl_status status = clocked.ops.name(backend, args, error);                                     \
         if (status == QVL_OK)                                                                                \
             status = backend->sync(backend, error);                                                          \
-        clocked.seconds += now() - start;                                                                    \
+        clocked.seconds += qvl_clock() - start;                                                              \
         return status;                                                                                       \
     }
 QVL_OPS(CLOCKED)
@@ -202,7 +193,7 @@ static enum qvl_status look_for_poison(struct qvl_repeated *repeated, struct qvl
 static enum qvl_status touch_outputs(struct qvl_repeated *repeated, double *seconds, struct qvl_error *error)
 {
     struct qvl_backend *backend = repeated->candidate.backend;
-    const double start = now();
+    const double start = qvl_clock();
     for (int i = 0; i < repeated->problem.count; i++) {
         const struct qvl_tensor *view = &repeated->candidate.placed[i].view;
         const enum qvl_role role = repeated->problem.operands[i].role;
@@ -213,7 +204,7 @@ static enum qvl_status touch_outputs(struct qvl_repeated *repeated, double *seco
         const struct qvl_tensor first = qvl_tensor_1d(view->data, view->dtype, 1);
         QVL_TRY(backend->download(backend, &first, element, error));
     }
-    *seconds = now() - start;
+    *seconds = qvl_clock() - start;
     return QVL_OK;
 }
 

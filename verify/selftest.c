@@ -7,8 +7,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 /* What a hunting process tells: the case it begins, or how it ended. At most PIPE_BUF bytes, so that a write
  * is whole or not at all. */
@@ -39,13 +40,6 @@ struct hunt {
     struct qvl_selftest_attempt
         *caught; /* [count] what a crash or a hang said, until the honest version ran */
 };
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 /* ---- In the hunting process ---- */
 
@@ -139,7 +133,7 @@ static enum qvl_status start(struct hunt *hunt, struct hunter *hunter, int64_t m
         _exit(0);
     }
     close(ends[1]);
-    *hunter = (struct hunter){.pid = pid, .pipe = ends[0], .mutant = mutant, .begun = now()};
+    *hunter = (struct hunter){.pid = pid, .pipe = ends[0], .mutant = mutant, .begun = qvl_clock()};
     return QVL_OK;
 }
 
@@ -198,7 +192,7 @@ static enum qvl_status listen_to(struct hunt *hunt, struct hunter *hunter, struc
         return QVL_OK;
     if (got == (ssize_t)sizeof message) {
         hunter->last = message;
-        hunter->begun = now();
+        hunter->begun = qvl_clock();
         return QVL_OK;
     }
     int wait_status = 0;
@@ -216,7 +210,7 @@ static void kill_late(const struct hunt *hunt)
 {
     for (int i = 0; i < hunt->options->jobs; i++) {
         struct hunter *hunter = &hunt->hunters[i];
-        if (hunter->pipe < 0 || hunter->late || now() - hunter->begun <= hunt->options->seconds_a_case)
+        if (hunter->pipe < 0 || hunter->late || qvl_clock() - hunter->begun <= hunt->options->seconds_a_case)
             continue;
         hunter->late = true;
         kill(hunter->pid, SIGKILL);
