@@ -254,12 +254,12 @@ static enum qvl_status time_backend(struct qvl_audit *audit, const char *backend
     enum qvl_status status = qvl_session_open_model(&session, error);
     if (status == QVL_OK)
         status = qvl_latency_report(session.model, backend, contexts, count, &latency, audit->report, error);
-    /* a plugin may compute elsewhere */
-    for (int64_t i = first; i < audit->report->record_count && !session.backend.library; i++) {
+    if (status == QVL_OK && !session.backend.library) { /* a plugin may compute elsewhere */
         const struct qvl_roofline roofline =
             qvl_roofline_of_host(limits, session.storage, session.backend.backend->math.tf32);
-        qvl_latency_gate(qvl_model_get_config(session.model), session.storage, &roofline,
-                         audit->report->records[i]);
+        for (int64_t i = first; i < audit->report->record_count; i++)
+            qvl_latency_gate(qvl_model_get_config(session.model), session.storage, &roofline,
+                             audit->report->records[i]);
     }
     qvl_session_close(&session);
     return status;

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "cli/latency_trial.h"
 #include "cli/progress.h"
+#include "cli/trial_key.h"
 
 #define STDERR_BYTES ((size_t)1 << 20)
 #define PATH_BYTES (PATH_MAX + 32)

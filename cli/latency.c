@@ -220,7 +220,7 @@ enum qvl_status qvl_latency_whole(struct qvl_latency_run *run, struct qvl_model 
     return QVL_OK;
 }
 
-/* Pictures by size, files by name and content: a path may differ. */
+/* Pictures by size, files by content: names and paths may differ. */
 static enum qvl_status describe_media(const struct qvl_latency_run *run, struct qvl_record *record,
                                       struct qvl_error *error)
 {

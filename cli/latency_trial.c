@@ -15,9 +15,12 @@ enum { CALLS = 6 };
 #define MOST_WEIGHTS (64 << 20) /* bytes */
 #define MOST_FLOPS 3e8
 
+enum { CASES, PASSED, UNSUPPORTED, COUNTS };
+static const char *const count_names[COUNTS] = {"cases", "passed", "unsupported"};
+
 struct trial {
     struct qvl_timing timing;
-    int64_t cases, passed, unsupported;
+    int64_t counts[COUNTS];
     char line[QVL_CASE_LINE_BYTES]; /* the first that did not pass */
     struct qvl_timed_result bad;
 };
@@ -58,9 +61,9 @@ static void run_case(struct trial *trial, const struct qvl_case *chosen)
         why = qvl_timed_iterate(&timed, &seconds);
     qvl_timed_end(&timed, &result);
     qvl_timed_close(&timed);
-    trial->cases++;
-    trial->passed += result.status == QVL_CASE_PASSED;
-    trial->unsupported += result.status == QVL_CASE_UNSUPPORTED;
+    trial->counts[CASES]++;
+    trial->counts[PASSED] += result.status == QVL_CASE_PASSED;
+    trial->counts[UNSUPPORTED] += result.status == QVL_CASE_UNSUPPORTED;
     if (result.status == QVL_CASE_PASSED || result.status == QVL_CASE_UNSUPPORTED || *trial->line)
         return;
     trial->bad = result;
@@ -69,14 +72,21 @@ static void run_case(struct trial *trial, const struct qvl_case *chosen)
 
 static const char *const roofline_names[] = {"limit_flops", "limit_memory", "limit_cache"};
 
-/* The machine's limits stand in the record for those who take the trial over. */
-static void put_roofline(struct qvl_record *record, const struct qvl_roofline *roofline)
+/* What every record of a trial has; key and limits stand in it for those who take the trial over. */
+static struct qvl_record *describe(const char *name, enum qvl_case_status status,
+                                   const int64_t counts[COUNTS], const struct qvl_latency_trust *trust)
 {
-    const double values[] = {roofline->flops, roofline->memory, roofline->cache};
+    const double limits[] = {trust->roofline.flops, trust->roofline.memory, trust->roofline.cache};
+    struct qvl_record *record = qvl_record_create("trial", name, status);
+    for (int i = 0; i < COUNTS; i++)
+        qvl_record_int(record, count_names[i], counts[i], NULL, QVL_FROM_MEASURED);
     for (int i = 0; i < 3; i++) {
-        qvl_record_real(record, roofline_names[i], values[i], i ? "B/s" : "FLOP/s", QVL_FROM_MEASURED);
+        qvl_record_real(record, roofline_names[i], limits[i], i ? "B/s" : "FLOP/s", QVL_FROM_MEASURED);
         qvl_record_detail(record);
     }
+    qvl_record_text(record, "key", trust->key, QVL_FROM_MEASURED);
+    qvl_record_detail(record);
+    return record;
 }
 
 static enum qvl_status take(const struct trial *trial, struct qvl_latency_run *run, const char *name,
@@ -84,13 +94,8 @@ static enum qvl_status take(const struct trial *trial, struct qvl_latency_run *r
 {
     const bool good = !*trial->line;
     char repro[512];
-    struct qvl_record *record = qvl_record_create("trial", name, good ? QVL_CASE_NONE : trial->bad.status);
-    qvl_record_int(record, "cases", trial->cases, NULL, QVL_FROM_MEASURED);
-    qvl_record_int(record, "passed", trial->passed, NULL, QVL_FROM_MEASURED);
-    qvl_record_int(record, "unsupported", trial->unsupported, NULL, QVL_FROM_MEASURED);
-    put_roofline(record, &trust->roofline);
-    qvl_record_text(record, "key", trust->key, QVL_FROM_MEASURED);
-    qvl_record_detail(record);
+    struct qvl_record *record =
+        describe(name, good ? QVL_CASE_NONE : trial->bad.status, trial->counts, trust);
     if (!good) {
         snprintf(repro, sizeof repro, "qvl-bench --backend=%s --case='%s'", run->session.backend,
                  trial->line);
@@ -147,17 +152,13 @@ static enum qvl_status copy_trial(const struct qvl_record *from, const char *cre
                                   struct qvl_latency_run *run, struct qvl_latency_trust *trust,
                                   struct qvl_error *error)
 {
-    static const char *const counts[] = {"cases", "passed", "unsupported"};
-    struct qvl_record *record = qvl_record_create("trial", run->backend.backend->name, QVL_CASE_NONE);
+    int64_t counts[COUNTS];
+    for (int i = 0; i < COUNTS; i++)
+        counts[i] = (int64_t)qvl_record_number(from, count_names[i]);
     trust->roofline = (struct qvl_roofline){.flops = qvl_record_number(from, roofline_names[0]),
                                             .memory = qvl_record_number(from, roofline_names[1]),
                                             .cache = qvl_record_number(from, roofline_names[2])};
-    for (int i = 0; i < 3; i++)
-        qvl_record_int(record, counts[i], (int64_t)qvl_record_number(from, counts[i]), NULL,
-                       QVL_FROM_MEASURED);
-    put_roofline(record, &trust->roofline);
-    qvl_record_text(record, "key", trust->key, QVL_FROM_MEASURED);
-    qvl_record_detail(record);
+    struct qvl_record *record = describe(run->backend.backend->name, QVL_CASE_NONE, counts, trust);
     qvl_record_text(record, "passed_at", created, QVL_FROM_MEASURED);
     return qvl_report_take(run->report, record, error);
 }

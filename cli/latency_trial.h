@@ -7,10 +7,6 @@
 #include "cli/latency_run.h"
 #include "cli/trial_key.h"
 
-/* An environment variable: a report of `latency`, whose trial is taken over where it passed and its key is
- * that of this run. `compare --interleave` sets it to the first run of each command. */
-#define QVL_TRIAL_VARIABLE "QVL_TRIAL"
-
 struct qvl_latency_trust {
     char key[QVL_SHA256_HEX_BYTES]; /* what the trial holds for */
     bool trusted, taken_over;       /* it passed; in another run */

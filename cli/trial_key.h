@@ -1,10 +1,13 @@
-/* What a trial holds for: this program, this plugin, this workload, on this machine until it is started anew.
- */
+/* What a trial holds for: this program, this plugin, this workload, this machine until it is started anew. */
 #ifndef QVL_CLI_TRIAL_KEY_H
 #define QVL_CLI_TRIAL_KEY_H
 
 #include "base/sha256.h"
 #include "qvl/record.h"
+
+/* An environment variable: a report of `latency`, whose trial is taken over where it passed and its key is
+ * that of this run. `compare --interleave` sets it to the first run of each command. */
+#define QVL_TRIAL_VARIABLE "QVL_TRIAL"
 
 /* A digest of the boot, of which files the running program and the plugin at the path (NULL: built in) are
  * and when they were changed last, and of every field of the workload. Shared libraries that they load are

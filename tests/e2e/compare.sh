@@ -15,7 +15,7 @@ exits() {
     shift
     "$@" >"$scratch/stdout" 2>"$scratch/stderr" </dev/null
     local status=$?
-    [ "$status" -eq "$wanted" ] || { echo "$*: exit $status, $wanted wanted"; cat "$scratch/stderr"; return 1; }
+    [ "$status" -eq "$wanted" ] || { echo "$*: exit $status, $wanted wanted"; cat "$scratch/stderr" "$scratch/stdout"; return 1; }
 }
 
 says() { grep -qE -- "$1" "$scratch/$2"; }

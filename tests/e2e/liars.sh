@@ -71,6 +71,11 @@ exits 1 'trial after the timings' "$audit" latency --weights small --context 32 
     grep -qE '"kind":"latency".*"status":"FAILED"' tires.jsonl && ! grep -qE '"kind":"latency".*"status":"PASSED"' tires.jsonl
 note $? "a backend that computes its first thousand calls only: $(head -c 2000 tires.jsonl)"
 exits 0 'PASSED' "$audit" latency "${few[@]}" --backend ref --jsonl honest.jsonl
+grep -q '"kind":"trial"' honest.jsonl && grep -q '"kind":"latency".*"prefill_of_peak".*"decode_of_bandwidth"' honest.jsonl
+note $? "an honest backend has no trial, or its rates no limits"
+exits 0 'prefill_difference|difference' "$audit" latency "${few[@]}" --chunk 64 --predict 64,160,256,400 --jsonl predicted.jsonl
+[ "$(grep -c '"kind":"prediction"' predicted.jsonl)" -eq 4 ] && [ "$(grep -c '"kind":"calibration"' predicted.jsonl)" -eq 8 ]
+note $? "predictions or calibration points are missing"
 
 # ---- a trial that was passed before: taken over by a run of the same program, plugin and workload alone ----
 
@@ -83,16 +88,12 @@ note $? "no first report: $(tail -3 out)"
 QVL_TRIAL=first.json exits 0 PASSED "${again[@]}"; taken; note $? "the trial was not taken over"
 [ "$(grep -cE '"kind":[[:space:]]*"trial"' second.json)" -eq 1 ]; note $? "it was run after the timings all the same"
 QVL_TRIAL=first.json exits 0 PASSED "${again[@]}" --seed 9; ! taken; note $? "a trial of another workload was taken over"
-sed 's/"passed": *[0-9]*/"passed": 99/' first.json >changed.json
+sed 's/\("passed":[[:space:]]*\)[0-9]*/\199/' first.json >changed.json
+grep -qE '"passed":[[:space:]]*99' changed.json; note $? "the report was not changed"
 QVL_TRIAL=changed.json exits 0 PASSED "${again[@]}"; ! taken; note $? "a trial of a report that was changed was taken over"
 QVL_TRIAL=none.json exits 0 PASSED "${again[@]}"; ! taken; note $? "a trial of no report was taken over"
 printf 'another build' >>mine.so
 QVL_TRIAL=first.json exits 0 PASSED "${again[@]}"; ! taken; note $? "a trial of another plugin was taken over"
-grep -q '"kind":"trial"' honest.jsonl && grep -q '"kind":"latency".*"prefill_of_peak".*"decode_of_bandwidth"' honest.jsonl
-note $? "an honest backend has no trial, or its rates no limits"
-exits 0 'prefill_difference|difference' "$audit" latency "${few[@]}" --chunk 64 --predict 64,160,256,400 --jsonl predicted.jsonl
-[ "$(grep -c '"kind":"prediction"' predicted.jsonl)" -eq 4 ] && [ "$(grep -c '"kind":"calibration"' predicted.jsonl)" -eq 8 ]
-note $? "predictions or calibration points are missing"
 
 # ---- an honest one ----
 
