@@ -4,6 +4,10 @@
 
 #include "reports/compare_timing.h"
 
+/* The share of the threshold that a change surely exceeds: runs that follow on each other are never quite
+ * alike, and a test against no difference at all found one in 2 of 50 comparisons of a build with itself. */
+#define SURE 0.5
+
 enum verdict { REGRESSED, IMPROVED, SAME, INCONCLUSIVE, VANISHED, INVALID };
 
 struct judgement {
@@ -35,7 +39,7 @@ static int64_t needed_for(const struct qvl_timing *row, const struct judgement *
     const int64_t least = qvl_paired_minimum(judgement->level / (double)rows);
     const double error = isfinite(row->test.error) ? row->test.error : 0;
     const double detectable = (qvl_normal_quantile(1 - judgement->level) + qvl_normal_quantile(0.9)) * error;
-    const double share = detectable / judgement->threshold;
+    const double share = detectable / (SURE * judgement->threshold);
     const double needed = ceil((double)row->count * share * share);
     if (!(needed < 1e9))
         return 1000000000;
@@ -77,12 +81,11 @@ static void judge(const struct qvl_timing *row, int64_t runs, int64_t rows,
     }
     const double threshold = judgement->threshold;
     const double size = fabs(test->estimate);
-    /* More than half of what matters, surely: runs that follow on each other are never quite alike, and a
-     * test against no difference at all found one in 2 of 50 comparisons of a build with itself. */
-    const double sure = test->estimate > 0 ? test->low : -test->high;
-    const bool matters = size >= threshold && size >= row->floor && test->bounded && sure >= 0.5 * threshold;
+    const double least_size = test->estimate > 0 ? test->low : -test->high;
+    const bool matters =
+        size >= threshold && size >= row->floor && test->bounded && least_size >= SURE * threshold;
     const double nonzero = qvl_paired_detectable(test, judgement->level);
-    judgement->detectable = nonzero + 0.5 * threshold;
+    judgement->detectable = nonzero + SURE * threshold;
     if (matters && test->estimate > 0 && row->above <= judgement->level)
         judgement->verdict = REGRESSED;
     else if (matters && test->estimate < 0 && row->below <= judgement->level)
