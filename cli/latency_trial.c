@@ -20,6 +20,7 @@ static const char *const count_names[COUNTS] = {"cases", "passed", "unsupported"
 
 struct trial {
     struct qvl_timing timing;
+    uint64_t inputs; /* the number of the next case's first ones */
     int64_t counts[COUNTS];
     char line[QVL_CASE_LINE_BYTES]; /* the first that did not pass */
     struct qvl_timed_result bad;
@@ -53,12 +54,13 @@ static bool wanted(const struct qvl_latency_run *run, const struct qvl_case *cho
 
 static void time_case(struct trial *trial, const struct qvl_case *chosen, struct qvl_timed_result *result)
 {
-    struct qvl_timed_case timed = {.chosen = *chosen, .timing = &trial->timing};
+    struct qvl_timed_case timed = {.chosen = *chosen, .timing = &trial->timing, .calls = trial->inputs};
     double seconds;
     const char *why = qvl_timed_begin(&timed);
     for (int i = 0; i < CALLS && !why; i++)
         why = qvl_timed_iterate(&timed, &seconds);
     qvl_timed_end(&timed, result);
+    trial->inputs = timed.calls;
     qvl_timed_close(&timed);
 }
 
@@ -133,13 +135,15 @@ static enum qvl_status run_all(struct trial *trial, struct qvl_latency_run *run,
 
 /* A trial with a record of that name; *bad is the first case that did not pass, its status NONE without one.
  */
-static enum qvl_status try_all(struct qvl_latency_run *run, const struct qvl_latency_trust *trust,
-                               const char *name, enum qvl_case_status *bad, struct qvl_error *error)
+static enum qvl_status try_all(struct qvl_latency_run *run, struct qvl_latency_trust *trust, const char *name,
+                               enum qvl_case_status *bad, struct qvl_error *error)
 {
-    struct trial trial = {.timing = {.candidate = run->backend.backend, .limits = &trust->limits}};
+    struct trial trial = {.timing = {.candidate = run->backend.backend, .limits = &trust->limits},
+                          .inputs = trust->inputs};
     QVL_TRY(qvl_ref_open(NULL, &trial.timing.reference, error));
     const enum qvl_status status = run_all(&trial, run, error);
     trial.timing.reference->close(trial.timing.reference);
+    trust->inputs = trial.inputs;
     *bad = *trial.line ? trial.bad.status : QVL_CASE_NONE;
     return status == QVL_OK ? take(&trial, run, name, trust, error) : status;
 }
@@ -215,7 +219,7 @@ enum qvl_status qvl_latency_trial(struct qvl_latency_run *run, struct qvl_latenc
 
 /* ---- after ---- */
 
-enum qvl_status qvl_latency_try_again(struct qvl_latency_run *run, const struct qvl_latency_trust *trust,
+enum qvl_status qvl_latency_try_again(struct qvl_latency_run *run, struct qvl_latency_trust *trust,
                                       struct qvl_error *error)
 {
     enum qvl_case_status bad = QVL_CASE_NONE;

@@ -12,6 +12,7 @@ struct qvl_latency_trust {
     bool trusted, taken_over;       /* it passed; in another run */
     struct qvl_limits limits;       /* of this host; empty when taken over */
     struct qvl_roofline roofline;
+    uint64_t inputs; /* the number of the next trial's first ones: nobody may have seen them */
 };
 
 /* Time each entry of the text decoder in the model's shapes, and those of the vision tower when there are
@@ -24,8 +25,7 @@ QVL_MUST_USE enum qvl_status qvl_latency_trial(struct qvl_latency_run *run, stru
 /* The same once more behind the timings, for a backend that behaves in its first calls only: when it does not
  * pass, no timing of the report does. Not where the trial was taken over. */
 QVL_MUST_USE enum qvl_status qvl_latency_try_again(struct qvl_latency_run *run,
-                                                   const struct qvl_latency_trust *trust,
-                                                   struct qvl_error *error);
+                                                   struct qvl_latency_trust *trust, struct qvl_error *error);
 
 /* qvl_latency_gate on every record, not for a plugin, whose device is not known, nor for CPU seconds. With
  * run->strict rows whose conditions broke are INVALID as well. */

@@ -26,7 +26,7 @@ struct qvl_timed_case {
     bool cold;
     struct qvl_timing *timing;
     struct qvl_repeated *repeated; /* NULL: not open */
-    uint64_t calls;                /* made so far: the number of the next inputs */
+    uint64_t calls;                /* the number of the next inputs; may begin anywhere */
     struct qvl_samples samples;    /* of one block */
     double *settles;
     int64_t capacity;
