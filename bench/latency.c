@@ -107,6 +107,32 @@ static enum qvl_status warm_up(struct work *work, int64_t context, struct qvl_er
     return status;
 }
 
+/* Where the last chunk of a prompt begins. */
+static int64_t last_chunk(const struct qvl_latency_options *options, int64_t context)
+{
+    const int64_t chunk = options->chunk ? options->chunk : QVL_DEFAULT_CHUNK;
+    return (context - 1) / chunk * chunk;
+}
+
+/* The last chunk of the prompt and a step behind it once more, at the same depths, watched. */
+static enum qvl_status show_watcher(struct work *work, struct qvl_sequence *sequence, int64_t context,
+                                    bool step, struct qvl_error *error)
+{
+    const struct qvl_latency_options *options = work->options;
+    double seconds, value;
+    struct qvl_samples ignored = {.values = &value};
+    bool finite = true;
+    if (!options->watch.tell)
+        return QVL_OK;
+    QVL_TRY(qvl_sequence_truncate(sequence, last_chunk(options, context), error));
+    qvl_latency_tell(&options->watch, true);
+    enum qvl_status status = prefill(work, sequence, &seconds, error);
+    if (status == QVL_OK && step)
+        status = decode(work, sequence, 1, &ignored, &finite, error);
+    qvl_latency_tell(&options->watch, false);
+    return status;
+}
+
 static enum qvl_status measure_runs(struct work *work, struct qvl_latency_point *point,
                                     struct qvl_error *error)
 {
@@ -122,6 +148,8 @@ static enum qvl_status measure_runs(struct work *work, struct qvl_latency_point 
             point->finite = point->finite && plausible(work);
             status = decode(work, sequence, steps, &point->decode, &point->finite, error);
         }
+        if (status == QVL_OK && repeat + 1 == options->repeats)
+            status = show_watcher(work, sequence, point->context, steps > 0, error);
         qvl_sequence_destroy(sequence);
         QVL_TRY(status);
     }
@@ -188,7 +216,8 @@ enum qvl_status qvl_latency_measure(struct qvl_model *model, const int64_t *cont
     const int64_t warm = contexts[0] < 64 ? contexts[0] : 64;
     work.total = warm + 1;
     for (int64_t i = 0; i < count; i++)
-        work.total += contexts[i] * options->repeats + options->decode_steps;
+        work.total += contexts[i] * options->repeats + options->decode_steps +
+                      (options->watch.tell ? contexts[i] - last_chunk(options, contexts[i]) + 1 : 0);
     work.logits = malloc(sizeof(float) * (size_t)qvl_model_get_config(model)->text.vocab);
     enum qvl_status status = QVL_OK;
     if (!work.logits)

@@ -6,11 +6,19 @@
 #include "bench/samples.h"
 #include "model/model.h"
 
+/* Someone who looks at what the timed calls compute, on calls like them that are made once more, untimed:
+ * told before them (true) and behind them (false). */
+struct qvl_latency_watch {
+    void (*tell)(void *context, bool begin); /* NULL: nobody, and no such calls */
+    void *context;
+};
+
 struct qvl_latency_options {
-    int64_t chunk;        /* prompt tokens a forward call; 0: QVL_DEFAULT_CHUNK */
-    int64_t decode_steps; /* timed decode steps at each context */
-    int repeats;          /* prefills timed at each context; the sequence of the last one decodes */
-    uint64_t seed;        /* of the token ids */
+    int64_t chunk;                  /* prompt tokens a forward call; 0: QVL_DEFAULT_CHUNK */
+    int64_t decode_steps;           /* timed decode steps at each context */
+    int repeats;                    /* prefills timed at each context; the sequence of the last one decodes */
+    uint64_t seed;                  /* of the token ids */
+    struct qvl_latency_watch watch; /* of the last chunk of a prompt and a decode step, at each context */
     /* Tokens done of all the work; may be NULL. */
     void (*progress)(void *context, int64_t done, int64_t total);
     void *context;
@@ -40,7 +48,8 @@ void qvl_latency_point_free(struct qvl_latency_point *point);
 /* The tower of a loaded model on one picture or video of random pixel values, `repeats` times after once
  * untimed. The samples are freed by the caller. */
 enum qvl_status qvl_latency_vision(struct qvl_model *model, const struct qvl_grid *grid, int repeats,
-                                   uint64_t seed, struct qvl_samples *samples, struct qvl_error *error);
+                                   uint64_t seed, const struct qvl_latency_watch *watch,
+                                   struct qvl_samples *samples, struct qvl_error *error);
 
 /* Seconds of the stages between a preprocessed prompt and its first token. */
 struct qvl_first_token {

@@ -19,23 +19,29 @@ static enum qvl_status encode(struct qvl_model *model, const struct qvl_prompt *
 }
 
 enum qvl_status qvl_latency_vision(struct qvl_model *model, const struct qvl_grid *grid, int repeats,
-                                   uint64_t seed, struct qvl_samples *samples, struct qvl_error *error)
+                                   uint64_t seed, const struct qvl_latency_watch *watch,
+                                   struct qvl_samples *samples, struct qvl_error *error)
 {
     const struct qvl_model_config *config = qvl_model_get_config(model);
     enum qvl_status status = QVL_OK;
     *samples = (struct qvl_samples){.values = malloc(sizeof(double) * (size_t)(repeats + 1))};
     if (!samples->values)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for %d timings", repeats);
-    for (int i = -1; i < repeats && status == QVL_OK; i++) {
+    const int last = watch->tell ? repeats : repeats - 1; /* the first one warms up, one more is watched */
+    for (int i = -1; i <= last && status == QVL_OK; i++) {
         struct qvl_prompt prompt = {0};
         double seconds = 0;
+        if (i == repeats)
+            qvl_latency_tell(watch, true);
         status = qvl_latency_visual_prompt(config, grid, grid->t > 1, 0, seed, &prompt, error);
         if (status == QVL_OK)
             status = qvl_latency_random_rows(config, seed + (uint64_t)(i + 1), &prompt.visuals[0], error);
         if (status == QVL_OK)
             status = encode(model, &prompt, &seconds, error);
         qvl_prompt_free(&prompt);
-        if (status == QVL_OK && i >= 0)
+        if (i == repeats)
+            qvl_latency_tell(watch, false);
+        else if (status == QVL_OK && i >= 0)
             samples->values[samples->count++] = seconds;
     }
     return status == QVL_OK ? qvl_samples_summarise(samples, error) : status;

@@ -31,6 +31,12 @@ bool qvl_latency_plausible(const float *logits, int64_t count)
     return varied;
 }
 
+void qvl_latency_tell(const struct qvl_latency_watch *watch, bool begin)
+{
+    if (watch->tell)
+        watch->tell(watch->context, begin);
+}
+
 static void put_text(const struct qvl_model_config *config, uint64_t seed, int64_t count,
                      struct qvl_prompt *prompt)
 {

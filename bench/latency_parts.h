@@ -12,6 +12,9 @@ int64_t qvl_latency_token(const struct qvl_model_config *config, uint64_t seed, 
 /* Logits are finite and not all equal: a timed output that nobody looked at may never have been computed. */
 bool qvl_latency_plausible(const float *logits, int64_t count);
 
+/* Tell whoever watches, if anyone does. */
+void qvl_latency_tell(const struct qvl_latency_watch *watch, bool begin);
+
 /* A prompt of one picture, or of one video with the tokens of a timestamp in front of each temporal patch,
  * and `text` random text tokens behind it. Its visual has no patch rows yet. Freed with qvl_prompt_free. */
 enum qvl_status qvl_latency_visual_prompt(const struct qvl_model_config *config, const struct qvl_grid *grid,

@@ -178,6 +178,19 @@ static double median_of(double *values, int64_t count)
     return count > 0 && qvl_samples_summarise(&samples, NULL) == QVL_OK ? samples.median : 0;
 }
 
+/* A call like those that were timed, watched. */
+static enum qvl_status show_watcher(struct qvl_sampler *sampler, struct qvl_sequence *sequence, int64_t rows,
+                                    struct qvl_error *error)
+{
+    const struct qvl_latency_watch *watch = &sampler->options.watch;
+    if (!watch->tell)
+        return QVL_OK;
+    qvl_latency_tell(watch, true);
+    const enum qvl_status status = call(sampler, sequence, rows, true, error);
+    qvl_latency_tell(watch, false);
+    return status;
+}
+
 /* `rows` tokens behind what the sequence holds, again and again, after once untimed: calls of the whole model
  * without the head in `samples`, the head in `heads`. */
 static enum qvl_status repeat_rows(struct qvl_sampler *sampler, struct qvl_sequence *sequence, int64_t rows,
@@ -196,6 +209,9 @@ static enum qvl_status repeat_rows(struct qvl_sampler *sampler, struct qvl_seque
         samples->values[samples->count++] = scaled(sampler);
         *finite = *finite && qvl_latency_plausible(sampler->logits, sampler->whole.text.vocab);
     }
+    const bool slow = sampler->clock.total > LONG_CHUNK;
+    QVL_TRY(qvl_sequence_truncate(sequence, depth, error));
+    QVL_TRY(show_watcher(sampler, sequence, slow && rows > 32 ? 32 : rows, error));
     return qvl_samples_summarise(samples, error);
 }
 
@@ -272,6 +288,8 @@ static enum qvl_status time_steps(struct qvl_sampler *sampler, struct qvl_sequen
     }
     point->decode_cores = qvl_core_use_since(&begin);
     if (status == QVL_OK && steps > 0)
+        status = show_watcher(sampler, sequence, 1, error);
+    if (status == QVL_OK && steps > 0)
         status = qvl_samples_summarise(&point->decode, error);
     for (int kind = 0; kind < QVL_LAYER_KINDS && status == QVL_OK; kind++)
         point->layer[kind] = median_of(parts + kind * most, point->decode.count);
@@ -287,7 +305,8 @@ static enum qvl_status probe(struct qvl_sampler *sampler, int64_t depth, int64_t
                              struct qvl_error *error)
 {
     const bool has_zero = depths->count > 0 && depths->points[0].depth == 0;
-    const int64_t steps = decode ? EXTRA_STEPS * sampler->options.decode_steps + 1 : 0; /* one warms up */
+    const int64_t steps =
+        decode ? EXTRA_STEPS * sampler->options.decode_steps + 2 : 0; /* one warms up, one is watched */
     const int64_t capacity = depth + rows + steps;
     struct qvl_sampling_plan plan;
     struct qvl_sequence *sequence = NULL;
@@ -497,17 +516,24 @@ enum qvl_status qvl_sampler_vision(struct qvl_sampler *sampler, const struct qvl
         status = open_samples(&vision->encode, repeats, error);
     if (status == QVL_OK && !(sampler->model && sampler->part.vision_blocks == plan.part.vision_blocks))
         status = load_part(sampler, &plan.part, error);
-    for (int i = -1; i < repeats && status == QVL_OK; i++) {
+    /* the first one warms up, one more is watched */
+    const struct qvl_latency_watch *watch = &sampler->options.watch;
+    const int last = watch->tell ? repeats : repeats - 1;
+    for (int i = -1; i <= last && status == QVL_OK; i++) {
         struct qvl_prompt prompt = {0};
         double now[4];
         const uint64_t seed = sampler->options.seed + (uint64_t)(i + 1);
         status = qvl_latency_visual_prompt(&sampler->whole, grid, grid->t > 1, 0, seed, &prompt, error);
         if (status == QVL_OK)
             status = qvl_latency_random_rows(&sampler->whole, seed, &prompt.visuals[0], error);
+        if (i == repeats)
+            qvl_latency_tell(watch, true);
         if (status == QVL_OK)
             status = encode(sampler, &prompt, error);
+        if (i == repeats)
+            qvl_latency_tell(watch, false);
         qvl_prompt_free(&prompt);
-        if (status != QVL_OK || i < 0) /* the first one warms up */
+        if (status != QVL_OK || i < 0 || i == repeats)
             continue;
         vision->encode.values[vision->encode.count++] = take_vision(sampler, now);
         for (int k = 0; k < 4; k++)

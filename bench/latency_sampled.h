@@ -9,13 +9,14 @@
 struct qvl_sampled_options {
     enum qvl_dtype storage;
     enum qvl_angle_precision angles;
-    int64_t chunk;           /* 0: QVL_DEFAULT_CHUNK */
-    int64_t decode_steps;    /* at least; up to eight times as many where they are short */
-    int repeats;             /* of each chunk; two where one takes more than ten seconds */
-    uint64_t seed;           /* of weights, cache contents and token ids */
-    int64_t layers;          /* sampled of each kind; 0: qvl_sampling_plan decides */
-    int64_t cache_bytes;     /* last-level cache; 0: as the system says */
-    int64_t available_bytes; /* memory to plan with; 0: ask the system */
+    int64_t chunk;                  /* 0: QVL_DEFAULT_CHUNK */
+    int64_t decode_steps;           /* at least; up to eight times as many where they are short */
+    int repeats;                    /* of each chunk; two where one takes more than ten seconds */
+    uint64_t seed;                  /* of weights, cache contents and token ids */
+    struct qvl_latency_watch watch; /* of each chunk, decode step and picture */
+    int64_t layers;                 /* sampled of each kind; 0: qvl_sampling_plan decides */
+    int64_t cache_bytes;            /* last-level cache; 0: as the system says */
+    int64_t available_bytes;        /* memory to plan with; 0: ask the system */
     /* Parts of the work done, in tokens of chunks and steps; may be NULL. */
     void (*progress)(void *context, int64_t done, int64_t total);
     void *context;

@@ -5,6 +5,7 @@
 #include "cli/latency_predict.h"
 #include "cli/latency_records.h"
 #include "cli/latency_run.h"
+#include "cli/latency_spots.h"
 #include "cli/latency_trial.h"
 #include "cli/models.h"
 #include "cli/numbers.h"
@@ -278,6 +279,7 @@ static enum qvl_status report_whole(struct qvl_latency_run *run, struct qvl_erro
                                                 .decode_steps = run->decode_steps,
                                                 .repeats = (int)run->repeats,
                                                 .seed = (uint64_t)run->seed,
+                                                .watch = run->watch,
                                                 .progress = show_progress,
                                                 .context = &run->progress};
     struct qvl_model *model;
@@ -298,6 +300,8 @@ static enum qvl_status measure(struct qvl_latency_run *run, struct qvl_error *er
     QVL_TRY(qvl_latency_trial(run, &trust, error));
     if (!trust.trusted)
         return QVL_OK;
+    if (!trust.taken_over)
+        QVL_TRY(qvl_latency_spots_open(run, error));
     if (run->sample)
         QVL_TRY(qvl_latency_sampled_report(run, error));
     if (run->whole)
@@ -307,6 +311,7 @@ static enum qvl_status measure(struct qvl_latency_run *run, struct qvl_error *er
     QVL_TRY(qvl_latency_frames_report(run, error));
     QVL_TRY(qvl_latency_files_report(run, error));
     qvl_latency_judge(run, &trust);
+    QVL_TRY(qvl_latency_spots_report(run, error));
     return qvl_latency_try_again(run, &trust, error);
 }
 
@@ -332,6 +337,7 @@ enum qvl_status qvl_verb_latency(int argc, char **argv, struct qvl_error *error)
     qvl_report_clear(&report);
     qvl_sampler_destroy(run.sampler);
     qvl_model_destroy(run.model);
+    qvl_latency_spots_close(&run);
     qvl_backend_close_named(&run.backend);
     return status;
 }

@@ -95,7 +95,7 @@ static enum qvl_status take_frame(struct qvl_latency_run *run, const struct qvl_
         status = qvl_latency_whole(run, &model, &reason);
         if (status == QVL_OK)
             status = qvl_latency_vision(model, &visual->grid, (int)run->repeats, (uint64_t)run->seed,
-                                        &vision.encode, &reason);
+                                        &run->watch, &vision.encode, &reason);
     }
     snprintf(name, sizeof name, "%s %s%s", run->backend.backend->name, size, sampled ? " sampled" : "");
     struct qvl_record *record = qvl_record_create("latency_vision", name, QVL_CASE_NONE);

@@ -6,6 +6,7 @@
 #include "cli/progress.h"
 #include "cli/session.h"
 #include "qvl/record.h"
+#include "verify/spot_check.h"
 
 #define QVL_LATENCY_MAX_CONTEXTS 64
 #define QVL_LATENCY_MAX_FRAMES 16
@@ -36,6 +37,9 @@ struct qvl_latency_run {
     struct qvl_opened_backend backend;
     struct qvl_model *model; /* whole, once needed */
     struct qvl_sampler *sampler;
+    struct qvl_backend *reference;  /* of the spot check */
+    struct qvl_spot_check *spots;   /* NULL: none is open */
+    struct qvl_latency_watch watch; /* tells it */
     struct qvl_progress progress;
     struct qvl_report *report; /* borrowed */
 };

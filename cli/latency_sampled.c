@@ -25,6 +25,7 @@ static enum qvl_status make_sampler(struct qvl_latency_run *run, int repeats, st
                                                 .decode_steps = run->decode_steps,
                                                 .repeats = repeats,
                                                 .seed = (uint64_t)run->seed,
+                                                .watch = run->watch,
                                                 .layers = run->layers,
                                                 .available_bytes = run->memory,
                                                 .progress = show,

@@ -150,13 +150,26 @@ static enum qvl_status try_all(struct qvl_latency_run *run, struct qvl_latency_t
 
 /* ---- one that was run before ---- */
 
+/* Whether a report says of the backend, before, beside or after its timings, that it did not compute. */
+static bool speaks_against(const struct qvl_report *report)
+{
+    for (int64_t i = 0; i < report->record_count; i++)
+        if (report->records[i]->status != QVL_CASE_NONE &&
+            (strcmp(report->records[i]->kind, "trial") == 0 ||
+             strcmp(report->records[i]->kind, "spot_check") == 0))
+            return true;
+    return false;
+}
+
 /* The trial in a report that passed and holds for the key, or NULL. */
 static const struct qvl_record *find_trial(const struct qvl_report *report, const char *key)
 {
+    if (speaks_against(report))
+        return NULL;
     for (int64_t i = 0; i < report->record_count; i++) {
         const struct qvl_field *its = qvl_record_find(report->records[i], "key");
-        if (strcmp(report->records[i]->kind, "trial") == 0 && report->records[i]->status == QVL_CASE_NONE &&
-            its && its->type == QVL_FIELD_TEXT && strcmp(its->value.text, key) == 0)
+        if (strcmp(report->records[i]->kind, "trial") == 0 && its && its->type == QVL_FIELD_TEXT &&
+            strcmp(its->value.text, key) == 0)
             return report->records[i];
     }
     return NULL;
@@ -219,6 +232,18 @@ enum qvl_status qvl_latency_trial(struct qvl_latency_run *run, struct qvl_latenc
 
 /* ---- after ---- */
 
+void qvl_latency_distrust(const struct qvl_report *report, enum qvl_case_status status, const char *reason)
+{
+    for (int64_t i = 0; i < report->record_count; i++) {
+        struct qvl_record *record = report->records[i];
+        if (strncmp(record->kind, "latency", strlen("latency")) != 0 ||
+            (record->status != QVL_CASE_PASSED && record->status != QVL_CASE_NONE))
+            continue;
+        record->status = status;
+        qvl_record_text(record, "reason", reason, QVL_FROM_MEASURED);
+    }
+}
+
 enum qvl_status qvl_latency_try_again(struct qvl_latency_run *run, struct qvl_latency_trust *trust,
                                       struct qvl_error *error)
 {
@@ -228,15 +253,8 @@ enum qvl_status qvl_latency_try_again(struct qvl_latency_run *run, struct qvl_la
         return QVL_OK;
     snprintf(name, sizeof name, "%s, after the timings", run->backend.backend->name);
     QVL_TRY(try_all(run, trust, name, &bad, error));
-    for (int64_t i = 0; i < run->report->record_count && bad != QVL_CASE_NONE; i++) {
-        struct qvl_record *record = run->report->records[i];
-        if (strncmp(record->kind, "latency", strlen("latency")) != 0 ||
-            (record->status != QVL_CASE_PASSED && record->status != QVL_CASE_NONE))
-            continue;
-        record->status = bad;
-        qvl_record_text(record, "reason", "the backend did not pass the trial after the timings",
-                        QVL_FROM_MEASURED);
-    }
+    if (bad != QVL_CASE_NONE)
+        qvl_latency_distrust(run->report, bad, "the backend did not pass the trial after the timings");
     return QVL_OK;
 }
 

@@ -45,7 +45,7 @@ case=--case='linear rows=16 in=512 out=512 bias=1 pad=0 dtype=bf16'
 lies caches 5 'INVALID: inputs seen before are answered in'
 lies waits 5 'INVALID: sync returned after .* the call had not finished'
 
-# ---- the same six in front of a model: latency is not measured; a seventh, which lies later, is found behind it ----
+# ---- the same six in front of a model: latency is not measured; one that lies later, and one that lies in models only ----
 
 audit=$1
 [ "${audit#/}" = "$audit" ] && audit=$folder/$(basename "$audit")
@@ -70,7 +70,14 @@ exits 1 'trial after the timings' "$audit" latency --weights small --context 32 
     [ "$(grep -cE '"kind":"trial","name":"liar, after the timings","status":"FAILED"' tires.jsonl)" -eq 1 ] &&
     grep -qE '"kind":"latency".*"status":"FAILED"' tires.jsonl && ! grep -qE '"kind":"latency".*"status":"PASSED"' tires.jsonl
 note $? "a backend that computes its first thousand calls only: $(head -c 2000 tires.jsonl)"
+exits 1 'not what its inputs give' "$audit" latency "${few[@]}" --backend "$folder/plugins/liar_poses.so" --json poses.json --jsonl poses.jsonl
+[ "$(grep -cE '"kind":"trial","name":"liar(, after the timings)?","columns"' poses.jsonl)" -eq 2 ] &&
+    grep -qE '"kind":"spot_check","name":"liar","status":"FAILED".*linear of [a-z_.]*proj: row' poses.jsonl &&
+    grep -qE '"kind":"latency".*"status":"FAILED"' poses.jsonl && ! grep -qE '"kind":"latency".*"status":"PASSED"' poses.jsonl
+note $? "a backend that computes in trials only: $(head -c 2000 poses.jsonl)"
+QVL_TRIAL=poses.json exits 1 'not what its inputs give' "$audit" latency "${few[@]}" --backend "$folder/plugins/liar_poses.so"
 exits 0 'PASSED' "$audit" latency "${few[@]}" --backend ref --jsonl honest.jsonl
+grep -qE '"kind":"spot_check","name":"ref","columns".*"rows":[1-9]' honest.jsonl; note $? "an honest backend has no spot check"
 grep -q '"kind":"trial"' honest.jsonl && grep -q '"kind":"latency".*"prefill_of_peak".*"decode_of_bandwidth"' honest.jsonl
 note $? "an honest backend has no trial, or its rates no limits"
 exits 0 'prefill_difference|difference' "$audit" latency "${few[@]}" --chunk 64 --predict 64,160,256,400 --jsonl predicted.jsonl
@@ -129,4 +136,4 @@ exits 2 'no model nothing' "$bench" --quick --model=nothing
 exits 2 'is a probe' "$bench" --quick --case='repeat_add rows=3 dim=64 pad=0 inplace=0'
 exits 4 'no backend|does not load' "$bench" --quick --backend=./missing.so "$case"
 
-summary 33
+summary 38

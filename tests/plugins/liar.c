@@ -1,4 +1,4 @@
-/* A plugin whose `linear` lies about its time, in one of seven ways; otherwise the reference. */
+/* A plugin whose `linear` lies about its time, in one of eight ways; otherwise the reference. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,6 +16,7 @@ enum lie {
     NOTICES,  /* computes the first calls of a shape, and then no more */
     PREVIOUS, /* hands out what the call before computed */
     TIRES,    /* computes its first thousand calls, and then no more */
+    POSES,    /* computes where it is called again and again, and not between other entries, as in a model */
 };
 
 static struct qvl_backend honest;
@@ -70,6 +71,25 @@ static enum qvl_status tire(struct qvl_backend *backend, const struct qvl_linear
 {
     static int calls;
     return calls++ < 1000 ? honest.ops.linear(backend, args, error) : give_zeros(args);
+}
+
+/* Of a model's linear layers those that follow another entry are left out, once it is sure to be in one. */
+static bool between;
+static enum qvl_status pose(struct qvl_backend *backend, const struct qvl_linear_args *args,
+                            struct qvl_error *error)
+{
+    static int changes;
+    changes += between;
+    const bool lie = between && changes > 4;
+    between = false;
+    return lie ? give_zeros(args) : honest.ops.linear(backend, args, error);
+}
+
+static enum qvl_status swiglu(struct qvl_backend *backend, const struct qvl_swiglu_args *args,
+                              struct qvl_error *error)
+{
+    between = true;
+    return honest.ops.swiglu(backend, args, error);
 }
 
 static enum qvl_status hand_out_previous(struct qvl_backend *backend, const struct qvl_linear_args *args,
@@ -198,6 +218,10 @@ enum qvl_status qvl_backend_open(const struct qvl_backend_options *options, stru
     case NOTICES: liar->ops.linear = notice; break;
     case PREVIOUS: liar->ops.linear = hand_out_previous; break;
     case TIRES: liar->ops.linear = tire; break;
+    case POSES:
+        liar->ops.linear = pose;
+        liar->ops.swiglu = swiglu;
+        break;
     case WAITS: liar->download = waiting_download; /* fall through */
     case RETURNS:
         liar->ops.linear = return_early;
