@@ -64,7 +64,7 @@ stops previous 1 FAILED
 stops notices 1 FAILED
 stops waits 5 INVALID
 stops caches 5 INVALID
-exits 1 'trial after the timings' "$audit" latency --weights small --context 32 --repeats 1 --decode-steps 60 --frame none \
+exits 1 'trial after the timings|did not compute what they should' "$audit" latency --weights small --context 32 --repeats 1 --decode-steps 60 --frame none \
     --backend "$folder/plugins/liar_tires.so" --jsonl tires.jsonl
 [ "$(grep -cE '"kind":"trial","name":"liar","columns"' tires.jsonl)" -eq 1 ] &&
     [ "$(grep -cE '"kind":"trial","name":"liar, after the timings","status":"FAILED"' tires.jsonl)" -eq 1 ] &&
