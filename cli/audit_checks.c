@@ -4,8 +4,7 @@
 
 #include "bench/flops_records.h"
 #include "cli/audit.h"
-#include "cli/latency_gate.h"
-#include "cli/latency_records.h"
+#include "cli/latency_run.h"
 #include "cli/models.h"
 #include "cli/stage_records.h"
 #include "model/generate.h"
@@ -215,25 +214,19 @@ enum qvl_status qvl_audit_decode(struct qvl_audit *audit, struct qvl_error *erro
     return status;
 }
 
-static void show_tokens(void *context, int64_t done, int64_t total)
-{
-    struct qvl_progress *progress = context;
-    progress->unit = "token";
-    progress->total = total;
-    qvl_progress_update(progress, done);
-}
-
-/* The contexts that the backend can run in reasonable time; all but those of the reference. */
+/* As `latency --whole` does: the contexts that the backend can run in reasonable time; all but those of the
+ * reference. */
 static enum qvl_status time_backend(struct qvl_audit *audit, const char *backend, int repeats,
-                                    const struct qvl_limits *limits, struct qvl_error *error)
+                                    struct qvl_error *error)
 {
     const struct qvl_audit_options *options = audit->options;
-    struct qvl_session_options session_options = audit->session_options;
-    struct qvl_session session = {.options = &session_options};
-    int64_t contexts[QVL_AUDIT_MAX_CONTEXTS];
-    int64_t count = 0;
-    const int64_t first = audit->report->record_count;
-    session_options.backend = backend;
+    struct qvl_latency_run run = {.session = audit->session_options,
+                                  .whole = true,
+                                  .decode_steps = options->decode_steps,
+                                  .repeats = repeats,
+                                  .seed = (int64_t)options->seed,
+                                  .report = audit->report};
+    run.session.backend = backend;
     for (int64_t i = 0; i < options->context_count; i++) {
         char name[64];
         char reason[256];
@@ -241,39 +234,24 @@ static enum qvl_status time_backend(struct qvl_audit *audit, const char *backend
         if (strcmp(backend, "ref") == 0 && !qvl_audit_reference_fits(audit, options->contexts[i], reason))
             QVL_TRY(skip(audit, "latency", name, reason, error));
         else
-            contexts[count++] = options->contexts[i];
+            run.contexts[run.context_count++] = options->contexts[i];
     }
-    if (count == 0)
+    if (run.context_count == 0)
         return QVL_OK;
-    const struct qvl_latency_options latency = {.chunk = options->session.chunk,
-                                                .decode_steps = options->decode_steps,
-                                                .repeats = repeats,
-                                                .seed = options->seed,
-                                                .progress = show_tokens,
-                                                .context = &audit->progress};
-    enum qvl_status status = qvl_session_open_model(&session, error);
+    enum qvl_status status = qvl_latency_open(&run, error);
+    run.name = backend;
     if (status == QVL_OK)
-        status = qvl_latency_report(session.model, backend, contexts, count, &latency, audit->report, error);
-    if (status == QVL_OK && !session.backend.library) { /* a plugin may compute elsewhere */
-        const struct qvl_roofline roofline =
-            qvl_roofline_of_host(limits, session.storage, session.backend.backend->math.tf32);
-        for (int64_t i = first; i < audit->report->record_count; i++)
-            qvl_latency_gate(qvl_model_get_config(session.model), session.storage, &roofline,
-                             audit->report->records[i]);
-    }
-    qvl_session_close(&session);
+        status = qvl_latency_take(&run, error);
+    qvl_latency_close(&run);
     return status;
 }
 
 enum qvl_status qvl_audit_latency(struct qvl_audit *audit, struct qvl_error *error)
 {
-    const struct qvl_limits_options host = {.seconds = 0.05, .host = true};
-    struct qvl_limits limits;
-    QVL_TRY(qvl_limits_measure(NULL, &host, &limits, error));
-    QVL_TRY(time_backend(audit, "ref", 1, &limits, error));
+    QVL_TRY(time_backend(audit, "ref", 1, error));
     if (strcmp(audit->options->session.backend, "ref") == 0)
         return QVL_OK;
-    return time_backend(audit, audit->options->session.backend, 3, &limits, error);
+    return time_backend(audit, audit->options->session.backend, 3, error);
 }
 
 static enum qvl_status add_angles(struct qvl_audit *audit, struct qvl_error *error)

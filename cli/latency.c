@@ -1,13 +1,8 @@
 /* qvl-audit latency: prefill and decode at growing context, the vision tower, and the way from a file to the
  * first token; of a checkpoint or of random weights, whole or by sampling. */
-#include "base/file.h"
+#include "base/sha256.h"
 #include "bench/stage_clock.h"
-#include "cli/latency_predict.h"
-#include "cli/latency_records.h"
 #include "cli/latency_run.h"
-#include "cli/latency_spots.h"
-#include "cli/latency_trial.h"
-#include "cli/models.h"
 #include "cli/numbers.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
@@ -180,47 +175,6 @@ static const struct argp parser = {
         "Example: the shapes of the 2B model up to a million tokens, and how good the estimate is at 2K\n\n"
         "  qvl-audit latency --model 2B --context 8K,32K,256K,1M --check 2K --json latency.json"};
 
-static void show_progress(void *context, int64_t done, int64_t total)
-{
-    struct qvl_progress *progress = context;
-    progress->total = total;
-    qvl_progress_update(progress, done);
-}
-
-/* The shapes, and the backend they are to run on. */
-static enum qvl_status open_run(struct qvl_latency_run *run, struct qvl_error *error)
-{
-    const struct qvl_backend_options options = {.threads = run->session.threads};
-    run->source = (struct qvl_model_source){
-        .folder = run->session.weights, .config = &run->config, .seed = (uint64_t)run->seed};
-    if (run->session.weights) {
-        QVL_TRY(qvl_model_config_read(run->session.weights, &run->config, error));
-    } else if (run->config_file) {
-        QVL_TRY(qvl_folder_exists(run->config_file)
-                    ? qvl_model_config_read(run->config_file, &run->config, error)
-                    : qvl_model_config_read_file(run->config_file, &run->config, error));
-    } else {
-        const struct qvl_model_table *table;
-        QVL_TRY(qvl_model_find(run->model_name, &table, error));
-        QVL_TRY(qvl_model_config_parse(table->json, table->size, table->name, &run->config, error));
-    }
-    run->storage = run->session.has_dtype  ? run->session.dtype
-                   : run->config.has_dtype ? run->config.dtype
-                                           : QVL_BF16;
-    return qvl_backend_open_named(run->session.backend, &options, &run->backend, error);
-}
-
-enum qvl_status qvl_latency_whole(struct qvl_latency_run *run, struct qvl_model **model,
-                                  struct qvl_error *error)
-{
-    const struct qvl_model_options options = {
-        .storage = run->storage, .angles = run->session.angles, .available_bytes = run->memory};
-    if (!run->model)
-        QVL_TRY(qvl_model_load_part(&run->source, NULL, run->backend.backend, &options, &run->model, error));
-    *model = run->model;
-    return QVL_OK;
-}
-
 /* Pictures by size, files by content: names and paths may differ. */
 static enum qvl_status describe_media(const struct qvl_latency_run *run, struct qvl_record *record,
                                       struct qvl_error *error)
@@ -249,7 +203,7 @@ static enum qvl_status describe(struct qvl_latency_run *run, struct qvl_error *e
     else
         qvl_record_text(record, "shapes", run->model_name ? run->model_name : run->config_file,
                         QVL_FROM_SETTING);
-    qvl_record_text(record, "backend", run->backend.backend->name, QVL_FROM_SETTING);
+    qvl_record_text(record, "backend", run->name, QVL_FROM_SETTING);
     qvl_record_text(record, "backend_description", run->backend.backend->description, QVL_FROM_MEASURED);
     qvl_session_describe_conditions(&run->session, run->backend.backend, record);
     qvl_record_text(record, "dtype", qvl_dtype_name(run->storage), QVL_FROM_SETTING);
@@ -273,48 +227,6 @@ static enum qvl_status describe(struct qvl_latency_run *run, struct qvl_error *e
     return qvl_record_check(record, error);
 }
 
-static enum qvl_status report_whole(struct qvl_latency_run *run, struct qvl_error *error)
-{
-    const struct qvl_latency_options latency = {.chunk = run->session.chunk,
-                                                .decode_steps = run->decode_steps,
-                                                .repeats = (int)run->repeats,
-                                                .seed = (uint64_t)run->seed,
-                                                .watch = run->watch,
-                                                .progress = show_progress,
-                                                .context = &run->progress};
-    struct qvl_model *model;
-    QVL_TRY(qvl_latency_whole(run, &model, error));
-    qvl_progress_begin(&run->progress, "latency", "token", 0);
-    const enum qvl_status status = qvl_latency_report(model, run->backend.backend->name, run->contexts,
-                                                      run->context_count, &latency, run->report, error);
-    qvl_progress_end(&run->progress);
-    return status;
-}
-
-static enum qvl_status measure(struct qvl_latency_run *run, struct qvl_error *error)
-{
-    struct qvl_latency_trust trust;
-    if (run->cpu_clock)
-        qvl_stage_clock_count_cpu();
-    QVL_TRY(describe(run, error));
-    QVL_TRY(qvl_latency_trial(run, &trust, error));
-    if (!trust.trusted)
-        return QVL_OK;
-    if (!trust.taken_over)
-        QVL_TRY(qvl_latency_spots_open(run, error));
-    if (run->sample)
-        QVL_TRY(qvl_latency_sampled_report(run, error));
-    if (run->whole)
-        QVL_TRY(report_whole(run, error));
-    QVL_TRY(qvl_latency_check_report(run, error));
-    QVL_TRY(qvl_latency_predict_report(run, run->predicted, run->predicted_count, error));
-    QVL_TRY(qvl_latency_frames_report(run, error));
-    QVL_TRY(qvl_latency_files_report(run, error));
-    qvl_latency_judge(run, &trust);
-    QVL_TRY(qvl_latency_spots_report(run, error));
-    return qvl_latency_try_again(run, &trust, error);
-}
-
 enum qvl_status qvl_verb_latency(int argc, char **argv, struct qvl_error *error)
 {
     struct qvl_report report = {0};
@@ -329,15 +241,16 @@ enum qvl_status qvl_verb_latency(int argc, char **argv, struct qvl_error *error)
     qvl_session_defaults(&run.session);
     run.session.weights_optional = true;
     QVL_TRY(qvl_output_parse(&parser, argc, argv, &run, &output, error));
-    enum qvl_status status = open_run(&run, error);
+    if (run.cpu_clock)
+        qvl_stage_clock_count_cpu();
+    enum qvl_status status = qvl_latency_open(&run, error);
     if (status == QVL_OK)
-        status = measure(&run, error);
+        status = describe(&run, error);
+    if (status == QVL_OK)
+        status = qvl_latency_take(&run, error);
     if (status == QVL_OK)
         status = qvl_output_finish(&output, &report, error);
     qvl_report_clear(&report);
-    qvl_sampler_destroy(run.sampler);
-    qvl_model_destroy(run.model);
-    qvl_latency_spots_close(&run);
-    qvl_backend_close_named(&run.backend);
+    qvl_latency_close(&run);
     return status;
 }

@@ -97,7 +97,7 @@ static enum qvl_status take_frame(struct qvl_latency_run *run, const struct qvl_
             status = qvl_latency_vision(model, &visual->grid, (int)run->repeats, (uint64_t)run->seed,
                                         &run->watch, &vision.encode, &reason);
     }
-    snprintf(name, sizeof name, "%s %s%s", run->backend.backend->name, size, sampled ? " sampled" : "");
+    snprintf(name, sizeof name, "%s %s%s", run->name, size, sampled ? " sampled" : "");
     struct qvl_record *record = qvl_record_create("latency_vision", name, QVL_CASE_NONE);
     const enum qvl_provenance provenance = sampled ? QVL_FROM_MODELLED : QVL_FROM_MEASURED;
     const int64_t patches = visual->grid.h * visual->grid.w;
@@ -206,7 +206,7 @@ static enum qvl_status take_file(struct qvl_latency_run *run, const char *file,
     if (status != QVL_OK && status != QVL_NO_MEMORY)
         return qvl_fail(error, status, "%s", reason.message);
     const enum qvl_provenance provenance = sampled ? QVL_FROM_MODELLED : QVL_FROM_MEASURED;
-    snprintf(name, sizeof name, "%s %.200s%s", run->backend.backend->name, file, sampled ? " sampled" : "");
+    snprintf(name, sizeof name, "%s %.200s%s", run->name, file, sampled ? " sampled" : "");
     struct qvl_record *record = qvl_record_create("latency_file", name, QVL_CASE_NONE);
     qvl_record_text(record, "method", sampled ? "sampled" : "whole", QVL_FROM_SETTING);
     qvl_record_int(record, "tokens", prompt->count, "token", QVL_FROM_MEASURED);

@@ -13,8 +13,8 @@ static enum qvl_status take_points(const struct qvl_latency_run *run,
     for (int i = 0; i < calibration->count; i++) {
         const struct qvl_calibration_point *point = &calibration->points[i];
         char name[96];
-        snprintf(name, sizeof name, "%s %lld rows behind %lld", run->backend.backend->name,
-                 (long long)point->rows, (long long)point->depth);
+        snprintf(name, sizeof name, "%s %lld rows behind %lld", run->name, (long long)point->rows,
+                 (long long)point->depth);
         struct qvl_record *record = qvl_record_create("calibration", name, QVL_CASE_NONE);
         qvl_record_int(record, "rows", point->rows, "token", QVL_FROM_SETTING);
         qvl_record_int(record, "depth", point->depth, "token", QVL_FROM_SETTING);
@@ -55,7 +55,7 @@ static enum qvl_status take_prediction(const struct qvl_latency_run *run,
     const struct qvl_prediction decode =
         qvl_predict_decode(calibration, point->context + point->decode.count / 2);
     char name[96];
-    snprintf(name, sizeof name, "%s %lld", run->backend.backend->name, (long long)point->context);
+    snprintf(name, sizeof name, "%s %lld", run->name, (long long)point->context);
     struct qvl_record *record = qvl_record_create("prediction", name, QVL_CASE_NONE);
     qvl_record_int(record, "context", point->context, "token", QVL_FROM_SETTING);
     put(record, "prefill", &prefill, &point->prefill);

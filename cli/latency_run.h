@@ -35,6 +35,7 @@ struct qvl_latency_run {
     struct qvl_model_source source;
     enum qvl_dtype storage;
     struct qvl_opened_backend backend;
+    const char *name;        /* of the backend, in the names of records; borrowed */
     struct qvl_model *model; /* whole, once needed */
     struct qvl_sampler *sampler;
     struct qvl_backend *reference;  /* of the spot check */
@@ -42,7 +43,16 @@ struct qvl_latency_run {
     struct qvl_latency_watch watch; /* tells it */
     struct qvl_progress progress;
     struct qvl_report *report; /* borrowed */
+    int64_t first_record;      /* of this run, in a report that may have others */
 };
+
+/* Shapes, types and backend that the options name. Closed also after a failure. */
+QVL_MUST_USE enum qvl_status qvl_latency_open(struct qvl_latency_run *run, struct qvl_error *error);
+void qvl_latency_close(struct qvl_latency_run *run);
+
+/* All records that the options ask for, between a trial of the backend, a spot check of what it computes and
+ * a second trial (cli/latency_trial.h, cli/latency_spots.h). The report has its workload. */
+QVL_MUST_USE enum qvl_status qvl_latency_take(struct qvl_latency_run *run, struct qvl_error *error);
 
 /* The whole model, loaded or drawn when it is first asked for. */
 QVL_MUST_USE enum qvl_status qvl_latency_whole(struct qvl_latency_run *run, struct qvl_model **model,

@@ -123,7 +123,7 @@ static enum qvl_status take_point(struct qvl_latency_run *run, const struct qvl_
                                   struct qvl_error *error)
 {
     char name[96];
-    snprintf(name, sizeof name, "%s %lld sampled", run->backend.backend->name, (long long)point->context);
+    snprintf(name, sizeof name, "%s %lld sampled", run->name, (long long)point->context);
     struct qvl_record *record = qvl_record_create("latency", name, QVL_CASE_NONE);
     fill(record, run, point);
     return qvl_report_take(run->report, record, error);
@@ -135,7 +135,7 @@ static enum qvl_status take_depths(struct qvl_latency_run *run, const struct qvl
     for (int64_t i = 0; i < depths->count; i++) {
         const struct qvl_depth_point *point = &depths->points[i];
         char name[96];
-        snprintf(name, sizeof name, "%s depth %lld", run->backend.backend->name, (long long)point->depth);
+        snprintf(name, sizeof name, "%s depth %lld", run->name, (long long)point->depth);
         struct qvl_record *record = qvl_record_create("latency_chunk", name, QVL_CASE_NONE);
         qvl_record_int(record, "depth", point->depth, "token", QVL_FROM_SETTING);
         qvl_record_int(record, "rows", run->session.chunk ? run->session.chunk : QVL_DEFAULT_CHUNK, "token",
@@ -163,8 +163,7 @@ static enum qvl_status compare_hot(struct qvl_latency_run *run, const struct qvl
             free(hot.values);
             return status;
         }
-        snprintf(name, sizeof name, "%s %s layer %lld", run->backend.backend->name, kinds[kind],
-                 (long long)point->context);
+        snprintf(name, sizeof name, "%s %s layer %lld", run->name, kinds[kind], (long long)point->context);
         struct qvl_record *record = qvl_record_create("latency_layer", name, QVL_CASE_NONE);
         qvl_record_int(record, "context", point->context, "token", QVL_FROM_SETTING);
         qvl_record_real(record, "cold_median", point->layer[kind], "s", QVL_FROM_MEASURED);
@@ -328,7 +327,7 @@ static enum qvl_status check_context(struct qvl_latency_run *run, struct qvl_sam
     const int64_t most = run->repeats < MAX_ROUNDS ? run->repeats : MAX_ROUNDS;
     while (rounds.count < most || (rounds.count < MORE_ROUNDS && qvl_clock() - start < LEAST_CHECK))
         QVL_TRY(check_round(run, sampler, model, context, &rounds, error));
-    snprintf(name, sizeof name, "%s %lld", run->backend.backend->name, (long long)context);
+    snprintf(name, sizeof name, "%s %lld", run->name, (long long)context);
     struct qvl_record *record = qvl_record_create("latency_estimator", name, QVL_CASE_NONE);
     qvl_record_int(record, "context", context, "token", QVL_FROM_SETTING);
     qvl_record_int(record, "layers_sampled", rounds.layers, NULL, QVL_FROM_MEASURED);
@@ -351,7 +350,7 @@ enum qvl_status qvl_latency_check_report(struct qvl_latency_run *run, struct qvl
         if (status != QVL_NO_MEMORY && status != QVL_OK) {
             status = qvl_fail(error, status, "%s", reason.message);
         } else if (status == QVL_NO_MEMORY) {
-            snprintf(name, sizeof name, "%s %lld", run->backend.backend->name, (long long)run->checks[i]);
+            snprintf(name, sizeof name, "%s %lld", run->name, (long long)run->checks[i]);
             struct qvl_record *record = qvl_record_create("latency_estimator", name, QVL_CASE_SKIPPED);
             qvl_record_int(record, "context", run->checks[i], "token", QVL_FROM_SETTING);
             qvl_record_text(record, "reason", reason.message, QVL_FROM_MEASURED);

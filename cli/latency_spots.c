@@ -17,7 +17,8 @@ static void tell(void *context, bool begin)
 enum qvl_status qvl_latency_spots_open(struct qvl_latency_run *run, struct qvl_error *error)
 {
     QVL_TRY(qvl_ref_open(NULL, &run->reference, error));
-    QVL_TRY(qvl_spot_check_open(run->backend.backend, run->reference, (uint64_t)run->seed, &run->spots, error));
+    QVL_TRY(
+        qvl_spot_check_open(run->backend.backend, run->reference, (uint64_t)run->seed, &run->spots, error));
     run->watch = (struct qvl_latency_watch){.tell = tell, .context = run};
     return QVL_OK;
 }
@@ -29,15 +30,15 @@ enum qvl_status qvl_latency_spots_report(struct qvl_latency_run *run, struct qvl
         return QVL_OK;
     const struct qvl_spot_result result = qvl_spot_check_result(run->spots);
     const bool good = !*result.message;
-    struct qvl_record *record = qvl_record_create("spot_check", run->backend.backend->name,
-                                                  good ? QVL_CASE_NONE : QVL_CASE_FAILED);
+    struct qvl_record *record =
+        qvl_record_create("spot_check", run->name, good ? QVL_CASE_NONE : QVL_CASE_FAILED);
     qvl_record_int(record, "rows", result.rows, NULL, QVL_FROM_MEASURED);
     qvl_record_real(record, "worst_nmse", result.worst, "1", QVL_FROM_MEASURED);
     if (result.worst_entry)
         qvl_record_text(record, "worst_entry", result.worst_entry, QVL_FROM_MEASURED);
     if (!good) {
         qvl_record_text(record, "reason", result.message, QVL_FROM_MEASURED);
-        qvl_latency_distrust(run->report, QVL_CASE_FAILED, why);
+        qvl_latency_distrust(run, QVL_CASE_FAILED, why);
     }
     return qvl_report_take(run->report, record, error);
 }

@@ -1,5 +1,5 @@
-/* Whether the calls that `latency` times compute what they should: a spot check (verify/spot_check.h) of calls
- * like them that are made once more, untimed. */
+/* Whether the calls that `latency` times compute what they should: a spot check (verify/spot_check.h) of
+ * calls like them that are made once more, untimed. */
 #ifndef QVL_CLI_LATENCY_SPOTS_H
 #define QVL_CLI_LATENCY_SPOTS_H
 

@@ -185,7 +185,7 @@ static enum qvl_status copy_trial(const struct qvl_record *from, const char *cre
     trust->roofline = (struct qvl_roofline){.flops = qvl_record_number(from, roofline_names[0]),
                                             .memory = qvl_record_number(from, roofline_names[1]),
                                             .cache = qvl_record_number(from, roofline_names[2])};
-    struct qvl_record *record = describe(run->backend.backend->name, QVL_CASE_NONE, counts, trust);
+    struct qvl_record *record = describe(run->name, QVL_CASE_NONE, counts, trust);
     qvl_record_text(record, "passed_at", created, QVL_FROM_MEASURED);
     return qvl_report_take(run->report, record, error);
 }
@@ -221,7 +221,7 @@ enum qvl_status qvl_latency_trial(struct qvl_latency_run *run, struct qvl_latenc
         return QVL_OK;
     QVL_TRY(qvl_limits_measure(NULL, &host, &trust->limits, error));
     trust->roofline = qvl_roofline_of_host(&trust->limits, run->storage, run->backend.backend->math.tf32);
-    QVL_TRY(try_all(run, trust, run->backend.backend->name, &bad, error));
+    QVL_TRY(try_all(run, trust, run->name, &bad, error));
     trust->trusted = bad == QVL_CASE_NONE;
     return trust->trusted
                ? QVL_OK
@@ -232,10 +232,10 @@ enum qvl_status qvl_latency_trial(struct qvl_latency_run *run, struct qvl_latenc
 
 /* ---- after ---- */
 
-void qvl_latency_distrust(const struct qvl_report *report, enum qvl_case_status status, const char *reason)
+void qvl_latency_distrust(const struct qvl_latency_run *run, enum qvl_case_status status, const char *reason)
 {
-    for (int64_t i = 0; i < report->record_count; i++) {
-        struct qvl_record *record = report->records[i];
+    for (int64_t i = run->first_record; i < run->report->record_count; i++) {
+        struct qvl_record *record = run->report->records[i];
         if (strncmp(record->kind, "latency", strlen("latency")) != 0 ||
             (record->status != QVL_CASE_PASSED && record->status != QVL_CASE_NONE))
             continue;
@@ -251,16 +251,16 @@ enum qvl_status qvl_latency_try_again(struct qvl_latency_run *run, struct qvl_la
     char name[96];
     if (trust->taken_over)
         return QVL_OK;
-    snprintf(name, sizeof name, "%s, after the timings", run->backend.backend->name);
+    snprintf(name, sizeof name, "%s, after the timings", run->name);
     QVL_TRY(try_all(run, trust, name, &bad, error));
     if (bad != QVL_CASE_NONE)
-        qvl_latency_distrust(run->report, bad, "the backend did not pass the trial after the timings");
+        qvl_latency_distrust(run, bad, "the backend did not pass the trial after the timings");
     return QVL_OK;
 }
 
 void qvl_latency_judge(const struct qvl_latency_run *run, const struct qvl_latency_trust *trust)
 {
-    for (int64_t i = 0; i < run->report->record_count; i++) {
+    for (int64_t i = run->first_record; i < run->report->record_count; i++) {
         struct qvl_record *record = run->report->records[i];
         if (on_host(run) && !run->cpu_clock)
             qvl_latency_gate(&run->config, run->storage, &trust->roofline, record);

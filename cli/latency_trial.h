@@ -27,8 +27,8 @@ QVL_MUST_USE enum qvl_status qvl_latency_trial(struct qvl_latency_run *run, stru
 QVL_MUST_USE enum qvl_status qvl_latency_try_again(struct qvl_latency_run *run,
                                                    struct qvl_latency_trust *trust, struct qvl_error *error);
 
-/* Give every timing of the report that passed a status and the reason. */
-void qvl_latency_distrust(const struct qvl_report *report, enum qvl_case_status status, const char *reason);
+/* Give every timing of the run that passed a status and the reason. */
+void qvl_latency_distrust(const struct qvl_latency_run *run, enum qvl_case_status status, const char *reason);
 
 /* qvl_latency_gate on every record, not for a plugin, whose device is not known, nor for CPU seconds. With
  * run->strict rows whose conditions broke are INVALID as well. */

@@ -168,9 +168,13 @@ static enum qvl_status run_steps(struct qvl_audit *audit, struct qvl_error *erro
     return QVL_OK;
 }
 
-/* Kinds of record that the short table shows; report.json has all. */
+/* Kinds of record that the short table shows, and why there is no latency; report.json has all. */
 static bool is_brief(const struct qvl_record *record)
 {
+    static const char *const when_bad[] = {"trial", "spot_check"};
+    for (size_t i = 0; i < sizeof when_bad / sizeof *when_bad; i++)
+        if (strcmp(record->kind, when_bad[i]) == 0)
+            return record->status != QVL_CASE_NONE;
     static const char *const kinds[] = {"checkpoint", "video", "stages", "decode",
                                         "latency",    "flops", "angle"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)

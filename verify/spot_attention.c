@@ -17,7 +17,7 @@ enum { PIECE = 4096, MOST_WIDTH = 1024 }; /* keys at a time; elements of a head 
 struct sums {
     int64_t heads, width;
     double scale;
-    const double *query;             /* [heads, width] */
+    const double *query;              /* [heads, width] */
     double *maximum, *sum, *weighted; /* [heads], [heads], [heads, width] */
 };
 
@@ -85,14 +85,16 @@ static enum qvl_status judge(struct qvl_spot *spot, struct sums *sums, const str
     QVL_TRY(qvl_spot_buffer(spot, (size_t)count * sizeof(double), &values, error));
     qvl_load_row(got->data, got->dtype, count, values);
     for (int64_t i = 0; i < count; i++)
-        sums->weighted[i] = sums->sum[i / sums->width] > 0 ? sums->weighted[i] / sums->sum[i / sums->width] : 0;
+        sums->weighted[i] =
+            sums->sum[i / sums->width] > 0 ? sums->weighted[i] / sums->sum[i / sums->width] : 0;
     qvl_spot_judge(spot, values, sums->weighted, count, LIMIT);
     return QVL_OK;
 }
 
 /* Heads first .. first + count - 1 of row `row` of [n, heads, d], in host memory. */
 static enum qvl_status take_heads(struct qvl_spot *spot, const struct qvl_tensor *from, int64_t row,
-                                  int64_t first, int64_t count, struct qvl_tensor *to, struct qvl_error *error)
+                                  int64_t first, int64_t count, struct qvl_tensor *to,
+                                  struct qvl_error *error)
 {
     struct qvl_tensor heads = *from;
     heads.data = (char *)heads.data +
@@ -164,7 +166,8 @@ static enum qvl_status see_cache(struct qvl_spot *spot, struct qvl_backend *back
                                  int64_t layer, int64_t keys, int64_t kv_head, struct sums *sums,
                                  struct qvl_error *error)
 {
-    const size_t bytes = (size_t)(PIECE * cache->kv_heads * cache->head_dim) * qvl_dtype_bytes(cache->storage);
+    const size_t bytes =
+        (size_t)(PIECE * cache->kv_heads * cache->head_dim) * qvl_dtype_bytes(cache->storage);
     void *k, *v;
     QVL_TRY(qvl_spot_buffer(spot, bytes, &k, error));
     QVL_TRY(qvl_spot_buffer(spot, bytes, &v, error));

@@ -195,7 +195,8 @@ enum qvl_status qvl_spot_rows(struct qvl_spot *spot, const struct qvl_tensor *fr
     struct qvl_backend *backend = qvl_spot_current->candidate;
     const struct qvl_tensor part = qvl_tensor_rows(*from, first, count);
     void *copy;
-    QVL_TRY(qvl_spot_buffer(spot, (size_t)qvl_tensor_count(&part) * qvl_dtype_bytes(part.dtype), &copy, error));
+    QVL_TRY(
+        qvl_spot_buffer(spot, (size_t)qvl_tensor_count(&part) * qvl_dtype_bytes(part.dtype), &copy, error));
     *to = qvl_tensor_make(copy, part.dtype, part.rank, part.shape);
     return backend->download(backend, &part, copy, error);
 }
@@ -217,10 +218,11 @@ void qvl_spot_judge(const struct qvl_spot *spot, const double *got, const double
     }
     if (share <= limit || *result->message)
         return;
-    snprintf(result->message, sizeof result->message,
-             "%s%s%s: row %lld of %lld is not what its inputs give: off by %.3g of its size (root mean square)",
-             spot->entry, spot->weight_name ? " of " : "", spot->weight_name ? spot->weight_name : "",
-             (long long)spot->row, (long long)spot->rows, sqrt(share));
+    snprintf(
+        result->message, sizeof result->message,
+        "%s%s%s: row %lld of %lld is not what its inputs give: off by %.3g of its size (root mean square)",
+        spot->entry, spot->weight_name ? " of " : "", spot->weight_name ? spot->weight_name : "",
+        (long long)spot->row, (long long)spot->rows, sqrt(share));
 }
 
 void qvl_spot_close(struct qvl_spot *spot)

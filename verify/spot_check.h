@@ -1,8 +1,8 @@
 /* A model's own calls looked at. While a spot check watches, one random row of what an entry returns is
- * computed again by the reference from the inputs and weights that the entry was given. The kernels of a model
- * are seen so in the shapes, the order and at the depth in which they are timed, where no case of `verify` can
- * stand in for them. It tells outputs of these inputs from others: work left out, remembered or not finished.
- * How exact they are is for `verify`.
+ * computed again by the reference from the inputs and weights that the entry was given. The kernels of a
+ * model are seen so in the shapes, the order and at the depth in which they are timed, where no case of
+ * `verify` can stand in for them. It tells outputs of these inputs from others: work left out, remembered or
+ * not finished. How exact they are is for `verify`.
  *
  * Seen are the entries that multiply (patch_embed, linear, vision_attention, merger, attention, moe_experts,
  * output_head), cache_append, embed, layer_norm, rms_norm, gelu, swiglu, rope, add and moe_combine. */
@@ -14,10 +14,10 @@
 struct qvl_spot_check;
 
 struct qvl_spot_result {
-    int64_t rows;             /* looked at */
-    double worst;             /* largest squared error of a row over its squared values */
-    const char *worst_entry;  /* static */
-    char message[384];        /* the first row that is not what it must be; empty: none */
+    int64_t rows;            /* looked at */
+    double worst;            /* largest squared error of a row over its squared values */
+    const char *worst_entry; /* static */
+    char message[384];       /* the first row that is not what it must be; empty: none */
 };
 
 /* Both backends are borrowed. Models that are to be watched are loaded after this: weights and caches made

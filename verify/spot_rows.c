@@ -92,19 +92,43 @@ static enum qvl_status judge(struct qvl_spot *spot, const struct qvl_tensor *got
     return QVL_OK;
 }
 
-#define TENSOR_ROWS(field) {ROWS, {.tensor = &again.field}}
-#define TENSOR(field) {ALL, {.tensor = &again.field}}
-#define PREPARED(field) {WEIGHT, {.weight = &again.field}}
-#define OPTIONAL(field) {BIAS, {.bias = &again.field}}
+#define TENSOR_ROWS(field)                                                                                   \
+    {                                                                                                        \
+        ROWS,                                                                                                \
+        {                                                                                                    \
+            .tensor = &again.field                                                                           \
+        }                                                                                                    \
+    }
+#define TENSOR(field)                                                                                        \
+    {                                                                                                        \
+        ALL,                                                                                                 \
+        {                                                                                                    \
+            .tensor = &again.field                                                                           \
+        }                                                                                                    \
+    }
+#define PREPARED(field)                                                                                      \
+    {                                                                                                        \
+        WEIGHT,                                                                                              \
+        {                                                                                                    \
+            .weight = &again.field                                                                           \
+        }                                                                                                    \
+    }
+#define OPTIONAL(field)                                                                                      \
+    {                                                                                                        \
+        BIAS,                                                                                                \
+        {                                                                                                    \
+            .bias = &again.field                                                                             \
+        }                                                                                                    \
+    }
 
 /* `select` says which input rows an output row comes from, where it is not that of the same number. */
-#define LOOK(name, once, limit, select, ...)                                                                       \
+#define LOOK(name, once, limit, select, ...)                                                                 \
     static enum qvl_status look_##name(struct qvl_backend *backend, const struct qvl_##name##_args *args,    \
                                        struct qvl_error *error)                                              \
     {                                                                                                        \
         struct qvl_spot_check *check = qvl_spot_current;                                                     \
         struct qvl_##name##_args again = *args;                                                              \
-        struct qvl_spot spot = {.entry = #name, .single = (once)};                                                             \
+        struct qvl_spot spot = {.entry = #name, .single = (once)};                                           \
         struct qvl_tensor got;                                                                               \
         if (!qvl_spot_chosen(&spot, args->y.shape[0]))                                                       \
             return check->honest.ops.name(backend, args, error);                                             \
@@ -130,7 +154,8 @@ LOOK(patch_embed, true, LIMIT, SAME_ROW, TENSOR_ROWS(x), PREPARED(weight), OPTIO
 LOOK(linear, false, LIMIT, SAME_ROW, TENSOR_ROWS(x), PREPARED(weight), OPTIONAL(bias))
 LOOK(merger, true, LIMIT, (spot.first = spot.row * args->group, spot.count = args->group), TENSOR_ROWS(x),
      TENSOR(norm_weight), TENSOR(norm_bias), PREPARED(fc1), TENSOR(fc1_bias), PREPARED(fc2), TENSOR(fc2_bias))
-LOOK(moe_experts, false, LIMIT, SAME_ROW, TENSOR_ROWS(x), TENSOR_ROWS(chosen), PREPARED(gate_up), PREPARED(down))
+LOOK(moe_experts, false, LIMIT, SAME_ROW, TENSOR_ROWS(x), TENSOR_ROWS(chosen), PREPARED(gate_up),
+     PREPARED(down))
 LOOK(output_head, true, LIMIT, (spot.first = args->rows ? args->rows[spot.row] : spot.row, again.rows = NULL),
      TENSOR_ROWS(x), PREPARED(weight))
 LOOK(embed, true, LIMIT_ELEMENTWISE, again.ids = &args->ids[spot.row], PREPARED(table))

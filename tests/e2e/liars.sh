@@ -7,6 +7,7 @@ set -uo pipefail
 folder=$(cd "$(dirname "$1")" && pwd)
 bench=$folder/qvl-bench
 scratch=$2
+clip=$PWD/tests/golden/media/h264_two_seconds.mkv
 [ -x "$bench" ] || { echo "qvl-bench was not built: Google Benchmark is missing"; exit 77; }
 rm -rf "$scratch" && mkdir -p "$scratch" && cd "$scratch" || exit 1
 # exits STATUS PATTERN COMMAND...: the exit code, and a line of the output that matches.
@@ -76,6 +77,13 @@ exits 1 'not what its inputs give' "$audit" latency "${few[@]}" --backend "$fold
     grep -qE '"kind":"latency".*"status":"FAILED"' poses.jsonl && ! grep -qE '"kind":"latency".*"status":"PASSED"' poses.jsonl
 note $? "a backend that computes in trials only: $(head -c 2000 poses.jsonl)"
 QVL_TRIAL=poses.json exits 1 'not what its inputs give' "$audit" latency "${few[@]}" --backend "$folder/plugins/liar_poses.so"
+for lie in skips poses; do # the audit gives them no time either
+    "$audit" run --weights small --video "$clip" --context 32 --draws 1 --backend "$folder/plugins/liar_$lie.so" --out "run_$lie" >out 2>&1 </dev/null
+    [ $? -eq 1 ] && grep -q '"kind":"latency","name":"ref 32","status":"PASSED"' "run_$lie/cases.jsonl" &&
+        ! grep -q '"kind":"latency","name":".*liar_.*","status":"PASSED"' "run_$lie/cases.jsonl" &&
+        grep -qE '"kind":"(trial|spot_check)","name":".*liar_.*","status":"FAILED"' "run_$lie/cases.jsonl"
+    note $? "an audit of liar_$lie gives it a time: $(tail -5 out)"
+done
 exits 0 'PASSED' "$audit" latency "${few[@]}" --backend ref --jsonl honest.jsonl
 grep -qE '"kind":"spot_check","name":"ref","columns".*"rows":[1-9]' honest.jsonl; note $? "an honest backend has no spot check"
 grep -q '"kind":"trial"' honest.jsonl && grep -q '"kind":"latency".*"prefill_of_peak".*"decode_of_bandwidth"' honest.jsonl
@@ -136,4 +144,4 @@ exits 2 'no model nothing' "$bench" --quick --model=nothing
 exits 2 'is a probe' "$bench" --quick --case='repeat_add rows=3 dim=64 pad=0 inplace=0'
 exits 4 'no backend|does not load' "$bench" --quick --backend=./missing.so "$case"
 
-summary 38
+summary 40

@@ -1,5 +1,5 @@
-/* verify/spot_check.c: honest backends pass in every kind of model and call, and an entry that leaves its work
- * out, hands out other work or reads the wrong rows is named. */
+/* verify/spot_check.c: honest backends pass in every kind of model and call, and an entry that leaves its
+ * work out, hands out other work or reads the wrong rows is named. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -181,7 +181,8 @@ static int open_backends(void **state)
 {
     const struct qvl_backend_options options = {.threads = 2};
     (void)state;
-    if (qvl_ref_open(NULL, &reference, &error) != QVL_OK || qvl_cpu_open(&options, &candidate, &error) != QVL_OK)
+    if (qvl_ref_open(NULL, &reference, &error) != QVL_OK ||
+        qvl_cpu_open(&options, &candidate, &error) != QVL_OK)
         return -1;
     honest = candidate->ops;
     return 0;
