@@ -61,8 +61,8 @@ static enum qvl_status report_whole(struct qvl_latency_run *run, struct qvl_erro
     struct qvl_model *model;
     QVL_TRY(qvl_latency_whole(run, &model, error));
     qvl_progress_begin(&run->progress, "latency", "token", 0);
-    const enum qvl_status status = qvl_latency_report(model, run->name, run->contexts,
-                                                      run->context_count, &latency, run->report, error);
+    const enum qvl_status status =
+        qvl_latency_report(model, run->name, run->contexts, run->context_count, &latency, run->report, error);
     qvl_progress_end(&run->progress);
     return status;
 }
