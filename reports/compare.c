@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "reports/compare_checks.h"
+#include "reports/compare_figures.h"
 #include "reports/compare_timing.h"
 
 struct work {
@@ -14,6 +15,7 @@ struct work {
     struct qvl_timings timings;
     struct qvl_compare_counts rows;
     struct qvl_check_counts checks;
+    struct qvl_figure_counts figures;
 };
 
 /* ---- Conditions ---- */
@@ -129,15 +131,35 @@ static enum qvl_status compare_row(struct work *work, int64_t place, const struc
 {
     const struct qvl_comparison *c = work->comparison;
     const struct qvl_record *record = c->base[0]->report.records[place];
-    if (!concerns(record))
+    const bool figures = qvl_record_is_figures(record);
+    if (!figures && !concerns(record))
         return QVL_OK;
-    if (!collect(c, place, twins))
+    const bool whole = collect(c, place, twins);
+    if (figures)
+        return whole ? qvl_figures_add(twins, twins + c->runs, c->runs, c->label, work->options,
+                                       &work->figures, work->out, error)
+                     : qvl_figures_add_lone(record, false, c->label, work->options, &work->figures, work->out,
+                                            error);
+    if (!whole)
         return qvl_checks_add_lone(record, false, c->label, work->options, &work->checks, work->out, error);
     if (record->status != QVL_CASE_NONE)
         QVL_TRY(qvl_checks_add(twins, twins + c->runs, c->runs, c->label, work->options, &work->checks,
                                work->out, error));
     return qvl_timings_add(&work->timings, twins, twins + c->runs, c->runs, record->name, work->options,
                            error);
+}
+
+/* Rows of the other side that the base lacks. */
+static enum qvl_status add_new(struct work *work, int64_t place, struct qvl_error *error)
+{
+    const struct qvl_comparison *c = work->comparison;
+    const struct qvl_record *record = c->other[0]->report.records[place];
+    const bool figures = qvl_record_is_figures(record);
+    if ((!figures && !concerns(record)) || twin_of(c->other[0], record, place, c->base[0]))
+        return QVL_OK;
+    return figures
+               ? qvl_figures_add_lone(record, true, c->label, work->options, &work->figures, work->out, error)
+               : qvl_checks_add_lone(record, true, c->label, work->options, &work->checks, work->out, error);
 }
 
 static enum qvl_status compare_rows(struct work *work, struct qvl_error *error)
@@ -153,9 +175,7 @@ static enum qvl_status compare_rows(struct work *work, struct qvl_error *error)
         status = compare_row(work, i, twins, error);
     free(twins);
     for (int64_t i = 0; i < other->record_count && status == QVL_OK; i++)
-        if (concerns(other->records[i]) && !twin_of(c->other[0], other->records[i], i, c->base[0]))
-            status = qvl_checks_add_lone(other->records[i], true, c->label, work->options, &work->checks,
-                                         work->out, error);
+        status = add_new(work, i, error);
     if (status == QVL_OK)
         status = qvl_timings_judge(&work->timings, c->runs, c->label, work->options, &work->rows, work->out,
                                    error);
@@ -187,6 +207,10 @@ static void put_counts(struct qvl_record *record, const struct work *work)
         {"checks_failing_in_both", checks->failing, false},
         {"checks_closer_to_tolerance", checks->closer, false},
         {"checks_new", checks->added, false},
+        {"figures", work->figures.figures, work->figures.figures > 0},
+        {"figures_changed", work->figures.changed, work->figures.figures > 0},
+        {"figures_vanished", work->figures.vanished, false},
+        {"figures_new", work->figures.added, false},
         {"conditions_differing", work->stated, false},
     };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
@@ -197,8 +221,9 @@ static void put_counts(struct qvl_record *record, const struct work *work)
 static enum qvl_status add_summary(const struct work *work, struct qvl_error *error)
 {
     const struct qvl_comparison *c = work->comparison;
-    const int64_t bad = work->rows.regressed + work->checks.regressed +
-                        (work->options->allow_missing ? 0 : work->rows.vanished + work->checks.vanished);
+    const int64_t vanished = work->rows.vanished + work->checks.vanished + work->figures.vanished;
+    const int64_t bad = work->rows.regressed + work->checks.regressed + work->figures.changed +
+                        (work->options->allow_missing ? 0 : vanished);
     enum qvl_case_status status = bad > 0 ? QVL_CASE_FAILED : QVL_CASE_PASSED;
     char name[512];
     snprintf(name, sizeof name, "%s against base", c->label ? c->label : "other");
@@ -231,11 +256,12 @@ enum qvl_status qvl_compare_reports(const struct qvl_comparison *comparison,
         status = compare_rows(&work, error);
     qvl_timings_free(&work.timings);
     QVL_TRY(status);
-    if (work.rows.rows + work.checks.checks == work.checks.added + work.checks.vanished)
-        return qvl_fail(
-            error, QVL_INCOMPARABLE,
-            "%.250s and %.250s have no timing and no check in common, so there is nothing to compare",
-            comparison->names[0], comparison->names[1]);
+    if (work.rows.rows + work.checks.checks == work.checks.added + work.checks.vanished &&
+        work.figures.figures == 0)
+        return qvl_fail(error, QVL_INCOMPARABLE,
+                        "%.250s and %.250s have no timing, no check and no figure in common, so there is "
+                        "nothing to compare",
+                        comparison->names[0], comparison->names[1]);
     return add_summary(&work, error);
 }
 

@@ -26,10 +26,10 @@ struct qvl_comparison {
 };
 
 /* Append to `out`: a "difference" for each condition that differs; a "timing" for each row with samples; a
- * "check" for each row with a status; and a "comparison" with the counts. Statuses: FAILED regressed or
- * vanished, SKIPPED inconclusive, INVALID not comparable, PASSED anything else, none across conditions.
- * QVL_INCOMPARABLE: conditions differ that must not, or there is nothing in common; the differences are
- * appended all the same. */
+ * "check" for each row with a status; a "figure" for each one that changed; and a "comparison" with the
+ * counts. Statuses: FAILED regressed or vanished, SKIPPED inconclusive, INVALID not comparable, PASSED
+ * anything else, none across conditions. QVL_INCOMPARABLE: conditions differ that must not, or there is
+ * nothing in common; the differences are appended all the same. */
 QVL_MUST_USE enum qvl_status qvl_compare_reports(const struct qvl_comparison *comparison,
                                                  const struct qvl_compare_options *options,
                                                  struct qvl_report *out, struct qvl_error *error);

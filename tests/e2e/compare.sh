@@ -99,6 +99,13 @@ check "is slower" says ' slower' stdout
 check "not regressed" test "$(grep -c ' regressed \|FAILED' "$scratch/stdout")" -eq 0
 check "another build is what is compared" exits 1 "$audit" compare "$scratch"/{base,slow}.json
 "${make[@]}" 1 records=none --json "$scratch/empty.json"
+"$audit" flops --model 2B,4B --json "$scratch/flops.json" >/dev/null
+"$audit" flops --model 2B --json "$scratch/fewer.json" >/dev/null
+check "figures that are computed again" exits 0 "$audit" compare "$scratch"/{flops,flops}.json
+check "are counted" says '^figures  *[1-9]' stdout
+check "figures that are gone" exits 1 "$audit" compare "$scratch"/{flops,fewer}.json
+check "are named" says 'flops qwen3-vl-4b at 8K .*FAILED .*vanished' stdout
+check "on purpose" exits 0 "$audit" compare --allow-missing "$scratch"/{flops,fewer}.json
 check "nothing in common" exits 5 "$audit" compare "$scratch"/{empty,empty}.json
 check "says so" says 'nothing to compare' stderr
 
@@ -173,4 +180,4 @@ check "a signal ends it" test $? -eq 143
 check "nothing is left behind" nothing_left
 check "--base without --other" exits 2 "$audit" compare --interleave 3 --base true
 
-summary 82
+summary 93

@@ -402,13 +402,104 @@ static void checks_by_status_and_margin(void **state)
     qvl_report_clear(&out);
 }
 
+/* ---- Figures ---- */
+
+struct figures {
+    const char *name;
+    int64_t count;
+    double size;
+    const char *text; /* NULL: no such field */
+    enum qvl_provenance provenance;
+};
+
+static void add_figures(struct qvl_report *report, const char *kind, const struct figures *figures)
+{
+    const double list[] = {1, figures->size};
+    struct qvl_record *record = qvl_record_create(kind, figures->name, QVL_CASE_NONE);
+    qvl_record_int(record, "count", figures->count, "token", QVL_FROM_MODELLED);
+    qvl_record_real(record, "size", figures->size, "B", figures->provenance);
+    qvl_record_reals(record, "list", list, 2, "B", QVL_FROM_MODELLED);
+    if (figures->text)
+        qvl_record_text(record, "source", figures->text, QVL_FROM_PUBLISHED);
+    take(report, record);
+}
+
+static void add_base_figures(struct qvl_report *report)
+{
+    add_figures(report, "flops", &(struct figures){"stays", 7, 0.1, "a", QVL_FROM_MODELLED});
+    add_figures(report, "flops", &(struct figures){"count", 7, 0.1, "a", QVL_FROM_MODELLED});
+    add_figures(report, "flops", &(struct figures){"size", 7, 0.1, "a", QVL_FROM_MODELLED});
+    add_figures(report, "flops", &(struct figures){"text", 7, 0.1, "a", QVL_FROM_MODELLED});
+    add_figures(report, "flops", &(struct figures){"field", 7, 0.1, "a", QVL_FROM_MODELLED});
+    add_figures(report, "flops", &(struct figures){"record", 7, 0.1, "a", QVL_FROM_MODELLED});
+    add_figures(report, "flops", &(struct figures){"measured", 7, 0.1, "a", QVL_FROM_MEASURED});
+    add_figures(report, "latency_chunk", &(struct figures){"estimate", 7, 0.1, "a", QVL_FROM_MODELLED});
+    add_figures(report, "checkpoint", &(struct figures){"here", 7, 0.1, "a", QVL_FROM_MODELLED});
+}
+
+static void add_other_figures(struct qvl_report *report)
+{
+    add_figures(report, "flops", &(struct figures){"fresh", 7, 0.1, "a", QVL_FROM_MODELLED});
+    add_figures(report, "flops", &(struct figures){"stays", 7, 0.1 + 1e-12, "a", QVL_FROM_MODELLED});
+    add_figures(report, "flops", &(struct figures){"count", 8, 0.1, "a", QVL_FROM_MODELLED});
+    add_figures(report, "flops", &(struct figures){"size", 7, 0.1001, "a", QVL_FROM_MODELLED});
+    add_figures(report, "flops", &(struct figures){"text", 7, 0.1, "b", QVL_FROM_MODELLED});
+    add_figures(report, "flops", &(struct figures){"field", 7, 0.1, NULL, QVL_FROM_MODELLED});
+    add_figures(report, "flops", &(struct figures){"measured", 7, 0.2, "a", QVL_FROM_MEASURED});
+    add_figures(report, "latency_chunk", &(struct figures){"estimate", 7, 0.2, "a", QVL_FROM_MODELLED});
+    add_figures(report, "checkpoint", &(struct figures){"there", 7, 0.1, "a", QVL_FROM_MODELLED});
+}
+
+static void figures_come_out_the_same(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *verdict;
+        enum qvl_case_status status;
+    } expected[] = {
+        {"flops count count", "changed", QVL_CASE_FAILED},
+        {"flops size size", "changed", QVL_CASE_FAILED},
+        {"flops size list", "changed", QVL_CASE_FAILED},
+        {"flops text source", "changed", QVL_CASE_FAILED},
+        {"flops field source", "vanished", QVL_CASE_FAILED},
+        {"flops record", "vanished", QVL_CASE_FAILED},
+        {"flops fresh", "new", QVL_CASE_NONE},
+    };
+    const size_t count = sizeof expected / sizeof *expected;
+    struct qvl_report out = {0};
+    const struct variation base = {.add = add_base_figures}, other = {.add = add_other_figures};
+    assert_int_equal(compare(&base, &other, &usual, &out, NULL), QVL_OK);
+    size_t found = 0;
+    for (int64_t i = 0; i < out.record_count; i++)
+        found += strcmp(out.records[i]->kind, "figure") == 0;
+    assert_int_equal(found, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct qvl_record *row = find(&out, "figure", expected[i].name);
+        assert_string_equal(word(row, "verdict"), expected[i].verdict);
+        assert_int_equal(row->status, expected[i].status);
+    }
+    assert_string_equal(word(find(&out, "figure", "flops count count"), "base"), "7");
+    assert_string_equal(word(find(&out, "figure", "flops count count"), "other"), "8");
+    const struct qvl_record *summary = find(&out, "comparison", "other against base");
+    assert_int_equal(summary->status, QVL_CASE_FAILED);
+    assert_int_equal(qvl_record_find(summary, "figures_changed")->value.integer, 4);
+    assert_int_equal(qvl_record_find(summary, "figures_vanished")->value.integer, 2);
+    qvl_report_clear(&out);
+
+    assert_int_equal(compare(&base, &base, &usual, &out, NULL), QVL_OK);
+    summary = find(&out, "comparison", "other against base");
+    assert_int_equal(summary->status, QVL_CASE_PASSED);
+    assert_int_equal(qvl_record_find(summary, "figures")->value.integer, 6 * 4);
+    qvl_report_clear(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_report_comes_back),          cmocka_unit_test(a_changed_report_is_refused),
         cmocka_unit_test(other_conditions_are_refused), cmocka_unit_test(what_is_under_test_may_differ),
         cmocka_unit_test(a_slowdown_by_hand),           cmocka_unit_test(rows_without_a_verdict),
-        cmocka_unit_test(checks_by_status_and_margin),
+        cmocka_unit_test(checks_by_status_and_margin),  cmocka_unit_test(figures_come_out_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
