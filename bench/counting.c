@@ -244,6 +244,8 @@ static enum qvl_status moe_experts(struct qvl_backend *backend, const struct qvl
     int64_t touched;
     handed.gate_up = args->gate_up ? args->gate_up->inner : NULL;
     handed.down = args->down ? args->down->inner : NULL;
+    if (!handed.gate_up || !handed.down) /* it refuses */
+        return counting->inner->ops.moe_experts(counting->inner, &handed, error);
     QVL_TRY(counting->inner->ops.moe_experts(counting->inner, &handed, error));
     QVL_TRY(count_touched(counting->inner, &args->chosen, args->gate_up->slices, &touched, error));
     qvl_count_moe_experts(counting, args, touched);

@@ -267,8 +267,8 @@ void qvl_count_moe_experts(struct counting *counting, const struct qvl_moe_exper
     /* weights of one expert */
     qvl_flop_count gate_up = (qvl_flop_count)(args->gate_up->count / args->gate_up->slices);
     qvl_flop_count down = (qvl_flop_count)(args->down->count / args->down->slices);
-    qvl_flop_count weights = (qvl_flop_count)(args->gate_up->bytes / args->gate_up->slices +
-                                              args->down->bytes / args->down->slices);
+    qvl_flop_count weights = (qvl_flop_count)(args->gate_up->bytes / args->gate_up->slices);
+    weights += (qvl_flop_count)(args->down->bytes / args->down->slices);
     qvl_flop_count inner = down / hidden;
     count(counting, STAGE_EXPERTS, 2 * pairs * (gate_up + down),
           (qvl_flop_count)touched * weights + pairs * (2 * hidden + 3 * inner) * size);

@@ -287,7 +287,7 @@ static bool residual_at(const struct qvl_published_device *device, const struct 
         *inside = *inside && brackets[i].inside;
     }
     for (unsigned corner = 0; corner < 1U << keys; corner++) {
-        double key[QVL_PUBLISHED_KEYS], weight = 1, value;
+        double key[QVL_PUBLISHED_KEYS], weight = 1, value = 0;
         for (int i = 0; i < keys; i++) {
             const bool upper = corner >> i & 1;
             key[i] = upper ? brackets[i].high : brackets[i].low;

@@ -1,5 +1,3 @@
-#define _POSIX_C_SOURCE 200809L
-
 #include "bench/stage_clock.h"
 
 #include <stdlib.h>

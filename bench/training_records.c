@@ -90,7 +90,7 @@ enum qvl_status qvl_training_report(const char *model, const struct qvl_model_co
     char name[160];
     const struct qvl_training_stage *stage;
     for (int64_t s = 0; (stage = qvl_training_stage_at(s)); s++) {
-        struct qvl_training_cost costs[QVL_TRAINING_MAX_SHARES];
+        struct qvl_training_cost costs[QVL_TRAINING_MAX_SHARES] = {0};
         for (int64_t i = 0; i < request->share_count; i++) {
             const double share = (double)request->shares[i] / 100;
             QVL_TRY(qvl_training_count(config, stage, share, &picture, &costs[i], error));

@@ -186,8 +186,9 @@ enum qvl_status qvl_journal_add(struct qvl_journal *journal, const char *case_li
 {
     char text[QVL_OUTCOME_BYTES + 1];
     qvl_outcome_print(outcome, case_line, text);
-    strcat(text, "\n");
-    QVL_TRY(append(journal, text, strlen(text), error));
+    size_t length = strlen(text);
+    text[length++] = '\n';
+    QVL_TRY(append(journal, text, length, error));
     const double now = qvl_clock();
     if (now - journal->synced > SYNC_SECONDS) {
         journal->synced = now;

@@ -186,7 +186,7 @@ static enum qvl_status describe_media(const struct qvl_latency_run *run, struct 
                                    (long long)run->frames[i][0], (long long)run->frames[i][1]);
     qvl_record_text(record, "frames", sizes, QVL_FROM_SETTING);
     for (int64_t i = 0; i < run->file_count; i++) {
-        char field[24], hash[QVL_SHA256_HEX_BYTES];
+        char field[40], hash[QVL_SHA256_HEX_BYTES];
         snprintf(field, sizeof field, "file_%lld_sha256", (long long)i + 1);
         QVL_TRY(qvl_sha256_file(run->files[i], hash, error));
         qvl_record_text(record, field, hash, QVL_FROM_SETTING);

@@ -91,7 +91,7 @@ static void add_vision(struct list *list, const struct qvl_vision_config *eye, i
     const long long width = eye->hidden, heads = eye->heads, d = eye->head_dim, mlp = eye->intermediate;
     const long long group = eye->merge * eye->merge;
     add(list, "patch_embed rows=%d in=%lld out=%lld bias=1", PIECE,
-        (long long)(eye->channels * eye->temporal_patch * eye->patch * eye->patch), width);
+        (long long)eye->channels * eye->temporal_patch * eye->patch * eye->patch, width);
     add(list, "pos_interp side=%lld dim=%lld t=1 h=16 w=16 merge=%lld once=0", (long long)eye->position_side,
         width, (long long)eye->merge);
     if (list->dtype == QVL_F32)

@@ -1,5 +1,3 @@
-#define _POSIX_C_SOURCE 200809L /* st_ctim */
-
 #include "cli/trial_key.h"
 
 #include <errno.h>

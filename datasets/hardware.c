@@ -29,7 +29,7 @@ static enum qvl_status read_text(const struct qvl_json *row, const char *key, co
         return qvl_json_fail(row, key, error, "is missing");
     if (strlen(value) >= size)
         return qvl_json_fail(row, key, error, "has more than %zu characters", size - 1);
-    strcpy(text, value);
+    snprintf(text, size, "%s", value);
     return QVL_OK;
 }
 

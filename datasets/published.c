@@ -125,7 +125,7 @@ static enum qvl_status read_table_line(struct reader *reader, struct qvl_error *
     reader->into->tables[op_index][type_index] = reader->table;
     reader->op = (enum qvl_published_op)op_index;
     reader->table->left_out_error = NAN;
-    strcpy(reader->table->source, source);
+    snprintf(reader->table->source, sizeof reader->table->source, "%s", source);
     return QVL_OK;
 }
 
@@ -254,7 +254,7 @@ enum qvl_status qvl_published_load(const char *name, struct qvl_published_device
     struct qvl_published_device *loaded = calloc(1, sizeof *loaded);
     if (!loaded)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for published timings");
-    strcpy(loaded->name, files[index].name);
+    snprintf(loaded->name, sizeof loaded->name, "%s", files[index].name);
     struct reader reader = {.at = files[index].text, .device = name, .into = loaded};
     enum qvl_status status = read_device_file(&reader, error);
     if (status == QVL_OK)

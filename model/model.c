@@ -86,8 +86,10 @@ static enum qvl_status load(struct qvl_model *model, const struct qvl_model_sour
     if (source->folder) {
         QVL_TRY(qvl_model_config_read(source->folder, &model->config, error));
         QVL_TRY(qvl_generation_config_read(source->folder, &model->config, &model->generation, error));
-    } else {
+    } else if (source->config) {
         model->config = *source->config;
+    } else {
+        return qvl_fail(error, QVL_USAGE, "a model needs a folder or a configuration");
     }
     QVL_TRY(check_entries(model->backend, model->config.text.experts > 0, error));
     QVL_TRY(open_weights(model, source, part, error));

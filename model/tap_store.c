@@ -73,7 +73,8 @@ static enum qvl_status take(void *context, const char *name, int64_t first, int3
         return qvl_fail(error, QVL_NO_MEMORY, "tap %s: no memory for %lld rows", name,
                         (long long)(first + shape[0]));
     const int64_t width = qvl_tap_entry_width(entry);
-    memcpy(entry->values + first * width, values, sizeof(float) * (size_t)(shape[0] * width));
+    if (entry->values) /* not for no rows */
+        memcpy(entry->values + first * width, values, sizeof(float) * (size_t)(shape[0] * width));
     if (first + shape[0] > entry->shape[0])
         entry->shape[0] = first + shape[0];
     return QVL_OK;

@@ -100,7 +100,7 @@ static enum qvl_status fill_single(struct qvl_timing *row, const struct qvl_fiel
 {
     const int64_t counts[2] = {base->count, other->count};
     const int64_t most = counts[0] > counts[1] ? counts[0] : counts[1];
-    double *values = malloc(3 * sizeof(double) * (size_t)(most + 1));
+    double *values = calloc(3 * (size_t)(most + 1), sizeof(double));
     double *const sides[2] = {values, values ? values + most : NULL};
     row->count = counts[0] < counts[1] ? counts[0] : counts[1];
     row->differences = malloc(sizeof(double) * (size_t)(row->count + 1));
@@ -146,7 +146,7 @@ static enum qvl_status fill_pairs(struct qvl_timing *row, const struct qvl_field
     int64_t room = runs;
     for (int64_t i = 0; i < 2 * runs; i++)
         room = fields[i % 2][i / 2]->count > room ? fields[i % 2][i / 2]->count : room;
-    double *values = malloc(sizeof(double) * (size_t)(2 * runs + room));
+    double *values = calloc((size_t)(2 * runs + room), sizeof(double));
     double *scratch = values ? values + 2 * runs : NULL;
     row->count = runs;
     row->differences = malloc(sizeof(double) * (size_t)runs);

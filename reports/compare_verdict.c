@@ -192,7 +192,7 @@ static struct qvl_record *make_record(const struct qvl_timing *row, const struct
 static enum qvl_status adjust(struct qvl_timings *timings, int64_t *tested, struct qvl_error *error)
 {
     const int64_t count = timings->count;
-    double *p = malloc(2 * sizeof(double) * (size_t)(count + 1));
+    double *p = calloc(2 * (size_t)(count + 1), sizeof(double));
     if (!p)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for %lld rows", (long long)count);
     enum qvl_status status = QVL_OK;

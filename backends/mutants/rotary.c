@@ -117,7 +117,8 @@ enum qvl_status honest_vision_rope_table(struct qvl_backend *backend,
             int64_t place[2];
             honest_block_order(i % (grid->h * grid->w), grid->w, args->merge, &place[0], &place[1]);
             for (int64_t lane = 0; lane < lanes; lane++) {
-                const float angle = (float)place[lane / quarter] * inv_freq[lane % quarter];
+                const int64_t axis = lane / quarter;
+                const float angle = (float)place[axis] * inv_freq[lane % quarter];
                 honest_put(honest_at(&args->cos, out, 0), QVL_F32, lane, none ? 1 : cosf(angle));
                 honest_put(honest_at(&args->sin, out, 0), QVL_F32, lane, none ? 0 : sinf(angle));
             }

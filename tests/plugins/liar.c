@@ -99,7 +99,7 @@ static enum qvl_status hand_out_previous(struct qvl_backend *backend, const stru
     static size_t last_bytes;
     const size_t bytes = bytes_of(&args->y);
     QVL_TRY(honest.ops.linear(backend, args, error));
-    char *computed = malloc(bytes);
+    char *computed = malloc(bytes + 1);
     memcpy(computed, args->y.data, bytes);
     if (last && last_bytes == bytes)
         memcpy(args->y.data, last, bytes);
@@ -131,7 +131,7 @@ static enum qvl_status cache(struct qvl_backend *backend, const struct qvl_linea
     }
     QVL_TRY(honest.ops.linear(backend, args, error));
     free(cached[place].output);
-    cached[place].output = malloc(bytes);
+    cached[place].output = malloc(bytes + 1);
     cached[place].hash = hash;
     cached[place].bytes = bytes;
     memcpy(cached[place].output, args->y.data, bytes);

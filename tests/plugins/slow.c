@@ -1,7 +1,5 @@
 /* The cpu backend with a slowdown planted in one kernel: every call of linear takes QVL_SLOW_PERCENT
  * (an environment variable) longer. */
-#define _POSIX_C_SOURCE 200809L
-
 #include <stdlib.h>
 #include <time.h>
 
