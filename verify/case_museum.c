@@ -131,8 +131,8 @@ static const char *const patterns[] = {
     "attention heads=6 kv=2 d=64,72,80,128 past=0,16,33 rows=1,5 seqs=1,3 drop=0 pad=0",
     "attention heads=14 kv=2 d=64,72,80,128 past=0,16,33 rows=1,5 seqs=1,3 drop=0 pad=0",
     "attention heads=36 kv=3 d=64,72,80,128 past=0,16,33 rows=1,5 seqs=1,3 drop=0 pad=0",
-    "attention heads=6 kv=2 d=40 past=14,15,30,31,32,62,63,64,65,126,127,128,129 rows=1,2 seqs=1 drop=0 "
-    "pad=0",
+    ("attention heads=6 kv=2 d=40 past=14,15,30,31,32,62,63,64,65,126,127,128,129 rows=1,2 seqs=1 drop=0 "
+     "pad=0"),
     "attention heads=3 kv=1 d=16 past=0 rows=2,15,16,17,31,32,33,63,64,65 seqs=1 drop=0 pad=0",
     "attention heads=6 kv=2 d=64 past=40 rows=4 seqs=1,3 drop=0 pad=0 dist=mantissa",
     "attention heads=6 kv=2 d=80 past=40 rows=4 seqs=2 drop=0 pad=0 dist=constant,outlier,negative,tiny,ints",
@@ -164,10 +164,10 @@ static const char *const patterns[] = {
     "merger tokens=3 group=4 dim=12 out=7 norm=0,1 dist=negative,huge,ties",
     "moe_experts rows=5 experts=3 k=2 dim=24 ffn=10 first=0 dist=negative,constant,ties",
     "moe_experts rows=5 experts=3 k=2 dim=24 ffn=10 first=0 dist=tiny dtype=f32,bf16",
-    "sample vocab=64 prompt=5 output=4 greedy=0,1 rep=100,115 pres=0,30 temp=80 k=0,1,7 p=100 dtype=f32 "
-    "dist=ties",
-    "sample vocab=64 prompt=5 output=4 greedy=0,1 rep=100,115 pres=0,30 temp=80 k=0,1,7 p=100,90 dtype=f32 "
-    "dist=normal,negative",
+    ("sample vocab=64 prompt=5 output=4 greedy=0,1 rep=100,115 pres=0,30 temp=80 k=0,1,7 p=100 dtype=f32 "
+     "dist=ties"),
+    ("sample vocab=64 prompt=5 output=4 greedy=0,1 rep=100,115 pres=0,30 temp=80 k=0,1,7 p=100,90 dtype=f32 "
+     "dist=normal,negative"),
 };
 
 enum qvl_status qvl_cases_museum(struct qvl_case_list *list, struct qvl_error *error)

@@ -270,6 +270,7 @@ static enum qvl_case_status compare_self(const double *value, const double *boun
 {
     bool good = true;
     for (int64_t i = 0; i < count; i++)
+        /* NOLINTNEXTLINE(misc-redundant-expression): the fault */
         good = good && ((isnan(value[i]) && isnan(value[i])) || got[i] == value[i] ||
                         fabs(got[i] - value[i]) <= bound[i]);
     return passed_if(good);
@@ -349,6 +350,7 @@ static bool accepts_own_mask(mask_fn *candidate, int64_t rows_, int64_t keys)
 {
     bool same = true;
     for (int64_t row = 0; row < rows_; row++)
+        /* NOLINTNEXTLINE(misc-redundant-expression): the fault */
         same = same && candidate(row, rows_, keys) == candidate(row, rows_, keys);
     return same;
 }

@@ -1,4 +1,4 @@
-#define _XOPEN_SOURCE 700
+#define _GNU_SOURCE /* nftw */
 
 #include "verify/composition.h"
 

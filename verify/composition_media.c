@@ -148,17 +148,18 @@ static enum qvl_status fill_prompt(const struct qvl_composition *composition,
                                    struct qvl_prompt *prompt, struct qvl_error *error)
 {
     char rendered[512] = "<|im_start|>user\n";
+    size_t length = strlen(rendered);
     char *text = NULL;
     size_t size;
     QVL_TRY(read_media(media, processor, prompt, error));
     if (fault && fault->visuals)
         QVL_TRY(fault->visuals(prompt, error));
-    for (int i = 0; i < media->count; i++) {
-        strcat(rendered, "<|vision_start|>");
-        strcat(rendered, media->media[i].is_video ? "<|video_pad|>" : "<|image_pad|>");
-        strcat(rendered, "<|vision_end|>");
-    }
-    strcat(rendered, "what is in the picture?<|im_end|>\n<|im_start|>assistant\n");
+    for (int i = 0; i < media->count; i++)
+        length += (size_t)snprintf(rendered + length, sizeof rendered - length,
+                                   "<|vision_start|><|%s_pad|><|vision_end|>",
+                                   media->media[i].is_video ? "video" : "image");
+    snprintf(rendered + length, sizeof rendered - length,
+             "what is in the picture?<|im_end|>\n<|im_start|>assistant\n");
     QVL_TRY(qvl_processor_expand(processor, rendered, strlen(rendered), prompt->visuals, prompt->visual_count,
                                  &text, &size, error));
     if (fault && fault->text)

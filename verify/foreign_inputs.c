@@ -37,7 +37,7 @@ static void compare_integers(const struct qvl_array *theirs, const int64_t *ours
     if (count - extra != rows * columns) {
         set(input, QVL_CASE_FAILED,
             "%lld values, the prompt has %lld: another prompt, template or image size", (long long)count,
-            (long long)(rows * columns));
+            (long long)rows * columns);
         return;
     }
     for (int64_t i = 0; i < rows * columns; i++) {
@@ -89,7 +89,7 @@ static bool same_rows(const float *ours, const struct qvl_array *theirs, int64_t
         }
         if (got != want) {
             set(input, QVL_CASE_FAILED, "row %lld column %lld is %.9g, the prompt has %.9g",
-                (long long)(first + i / width), (long long)(i % width), (double)got, (double)want);
+                (long long)first + i / width, (long long)i % width, (double)got, (double)want);
             return false;
         }
     }

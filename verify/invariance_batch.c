@@ -21,7 +21,7 @@ static void take_rows(struct qvl_side *side, struct qvl_tensor *whole, int64_t f
     for (int i = 0; i < problem->count; i++) {
         const struct qvl_operand *operand = &problem->operands[i];
         const bool output = operand->judge != QVL_JUDGE_NONE;
-        const int64_t each = operand->shape[0] / rows;
+        const int64_t each = rows > 0 ? operand->shape[0] / rows : 0;
         if (operand->role == QVL_ROLE_WEIGHT || operand->rank < 2 || (!output && !inputs) ||
             operand->shape[0] != each * rows)
             continue;

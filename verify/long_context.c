@@ -36,7 +36,7 @@ void qvl_long_keys(const struct qvl_long *context, int64_t first, int64_t count,
     const uint64_t stream = qvl_random_stream("long.k");
     const int precision = qvl_counter_precision(context->dtype);
     uint32_t bits[MOST_DIM];
-    float values[MOST_DIM];
+    float values[MOST_DIM] = {0};
     for (int64_t j = 0; j < count; j++) {
         const int plant = plant_at(context, first + j);
         for (int64_t g = 0; g < context->kv_heads; g++) {
@@ -59,7 +59,7 @@ void qvl_long_values(const struct qvl_long *context, int64_t first, int64_t coun
     const int64_t d = context->d;
     const int precision = qvl_counter_precision(context->dtype);
     uint32_t bits[MOST_DIM];
-    float values[MOST_DIM];
+    float values[MOST_DIM] = {0};
     for (int64_t row = 0; row < count * context->kv_heads; row++) {
         qvl_counter_bits(context->dtype, context->seed, stream, context->d,
                          (uint64_t)(first * context->kv_heads + row), bits);

@@ -80,7 +80,8 @@ static enum qvl_status move_away(struct far *far, int index, struct qvl_error *e
     }
     free(image);
     placed->view.data = far->memory + far->slot[index];
-    placed->view.stride[0] = far->step / (int64_t)qvl_dtype_bytes(placed->view.dtype);
+    const int64_t element = (int64_t)qvl_dtype_bytes(placed->view.dtype);
+    placed->view.stride[0] = element > 0 ? far->step / element : 0;
     return status;
 }
 

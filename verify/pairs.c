@@ -30,6 +30,7 @@ static struct qvl_pair compare(const struct qvl_answers *answers, int first, int
     const double *a = answers->values[first], *b = answers->values[second];
     for (int64_t i = 0; i < answers->elements; i++) {
         const double margin = margin_of(a[i], b[i], answers->tolerance[i]);
+        /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): the same bits */
         const bool same = memcmp(&a[i], &b[i], sizeof *a) == 0;
         pair.failures += margin > 1;
         if (margin > pair.margin || (pair.element < 0 && !same)) {

@@ -80,7 +80,7 @@ static void passes_the_cases_in_every_order(void **state)
 static void make_prompt(struct qvl_prompt *prompt)
 {
     struct qvl_error error = {.message = ""};
-    struct qvl_model_config config;
+    struct qvl_model_config config = {0};
     const int64_t cells = 6;
     if (qvl_checkpoint_write(qvl_checkpoint_preset("small-dense-tied"), FOLDER, &error) != QVL_OK ||
         qvl_model_config_read(FOLDER, &config, &error) != QVL_OK)

@@ -37,7 +37,7 @@ static struct qvl_case_result judge(const char *line, struct qvl_backend *candid
 {
     const struct qvl_case_context context = {
         .reference = reference, .candidate = candidate, .open = open, .threads = 1};
-    struct qvl_case_result result;
+    struct qvl_case_result result = {0};
     struct qvl_error error = {.message = ""};
     struct qvl_case chosen;
     if (qvl_case_parse(line, &chosen, &error) != QVL_OK ||

@@ -142,7 +142,7 @@ static void hot_cache_rows_are_kept_apart(void **state)
     const struct qvl_published_table *table = device->tables[QVL_PUBLISHED_GEMM][QVL_PUBLISHED_BF16];
     (void)state;
     print_message("%lld hot values of %lld\n", (long long)table->hot,
-                  (long long)(table->row_count * table->axis_count));
+                  (long long)table->row_count * table->axis_count);
     assert_true(table->hot > 500);
     for (int64_t r = 0; r < table->row_count; r++)
         for (int64_t i = 0; i < table->axis_count; i++) {

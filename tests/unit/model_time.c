@@ -74,7 +74,7 @@ static void predict(const struct run *run, const struct qvl_deployment *deployme
     const double input = atof(run->column[INPUT]), output = atof(run->column[OUTPUT]);
     const double measured = atof(run->column[TPOT]) * 1e-3;
     struct qvl_deployment one = *deployment;
-    struct qvl_model_time decode, prefill;
+    struct qvl_model_time decode = {0}, prefill = {0};
     struct qvl_error error = {.message = ""};
     one.batch = 1;
     if (qvl_time_decode(deployment, (int64_t)(input + output / 2), &decode, &error) != QVL_OK ||

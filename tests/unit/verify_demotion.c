@@ -73,7 +73,7 @@ static struct qvl_tensor rows_of(const struct qvl_tensor *x)
         return *x;
     const int64_t count = qvl_tensor_count(x);
     struct qvl_tensor copy = qvl_tensor_make(keep(count), QVL_F32, x->rank, x->shape);
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; copy.data && i < count; i++) {
         int64_t element = i, offset = 0;
         for (int32_t axis = x->rank - 1; axis >= 0; axis--) {
             offset += element % x->shape[axis] * x->stride[axis];

@@ -475,7 +475,7 @@ static enum qvl_status adds_with_32_bits(struct qvl_backend *backend, const stru
 static enum qvl_status adds_with_32_bit_bytes(struct qvl_backend *backend, const struct qvl_add_args *args,
                                               struct qvl_error *error)
 {
-    const int64_t size = (int64_t)qvl_dtype_bytes(args->a.dtype);
+    const int64_t size = args->a.dtype == QVL_F32 ? 4 : 2;
     (void)backend;
     (void)error;
     for (int64_t i = 0; i < args->y.shape[0]; i++)
@@ -492,7 +492,7 @@ static enum qvl_status attends_with_32_bits(struct qvl_backend *backend,
     struct qvl_attention_args near = *args;
     const int64_t row = args->q.shape[1] * args->q.shape[2];
     const size_t size = qvl_dtype_bytes(args->q.dtype);
-    char *q = malloc((size_t)(args->q.shape[0] * row) * size);
+    char *q = malloc((size_t)(args->q.shape[0] * row) * size + 1);
     (void)backend;
     for (int64_t i = 0; i < args->q.shape[0]; i++)
         memcpy(q + (size_t)(i * row) * size, (char *)args->q.data + (size_t)narrow_offset(&args->q, i) * size,

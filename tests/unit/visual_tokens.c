@@ -137,7 +137,7 @@ static int64_t integer_of(const struct qvl_record *record, const char *field)
     const struct qvl_field *found = qvl_record_find(record, field);
     if (!found)
         fail_msg("%s: no %s", record->name, field);
-    return found->value.integer;
+    return found ? found->value.integer : 0;
 }
 
 static void tell(struct qvl_tokens_options *options, struct qvl_report *report)

@@ -14,7 +14,7 @@ static struct qvl_case_result run(const char *line)
     const struct qvl_case_context context = {
         .reference = reference, .candidate = &wrong, .open = qvl_cpu_open, .threads = 2};
     struct qvl_error error = {.message = ""};
-    struct qvl_case_result result;
+    struct qvl_case_result result = {0};
     struct qvl_case parsed;
     if (qvl_case_parse(line, &parsed, &error) != QVL_OK ||
         qvl_case_run(&parsed, &context, &result, &error) != QVL_OK)
