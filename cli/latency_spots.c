@@ -33,6 +33,8 @@ enum qvl_status qvl_latency_spots_report(struct qvl_latency_run *run, struct qvl
     struct qvl_record *record =
         qvl_record_create("spot_check", run->name, good ? QVL_CASE_NONE : QVL_CASE_FAILED);
     qvl_record_int(record, "rows", result.rows, NULL, QVL_FROM_MEASURED);
+    if (result.unseen)
+        qvl_record_int(record, "calls_not_seen", result.unseen, NULL, QVL_FROM_MEASURED);
     qvl_record_real(record, "worst_nmse", result.worst, "1", QVL_FROM_MEASURED);
     if (result.worst_entry)
         qvl_record_text(record, "worst_entry", result.worst_entry, QVL_FROM_MEASURED);

@@ -13,6 +13,16 @@
 
 enum { PIECE = 4096, MOST_WIDTH = 1024 }; /* keys at a time; elements of a head */
 
+/* The end of a look: what cannot be looked at (a cache that is not handed out) is counted and no failure. */
+static enum qvl_status leave(struct qvl_spot *spot, enum qvl_status status)
+{
+    qvl_spot_close(spot);
+    if (status != QVL_UNSUPPORTED)
+        return status;
+    qvl_spot_current->result.unseen++;
+    return QVL_OK;
+}
+
 /* softmax(q k) v of the query heads that read one KV head, with a running maximum. */
 struct sums {
     int64_t heads, width;
@@ -129,7 +139,6 @@ static enum qvl_status look_at_tower(struct qvl_spot *spot, struct qvl_backend *
     const int64_t head = spot->row % args->q.shape[1];
     struct qvl_tensor query, got;
     struct sums sums;
-    QVL_TRY(qvl_spot_current->honest.ops.vision_attention(backend, args, error));
     QVL_TRY(backend->sync(backend, error));
     QVL_TRY(take_heads(spot, &args->q, spot->row, head, 1, &query, error));
     QVL_TRY(sums_open(spot, 1, args->q.shape[2], (double)args->scale, &query, &sums, error));
@@ -143,11 +152,9 @@ static enum qvl_status look_vision_attention(struct qvl_backend *backend,
                                              struct qvl_error *error)
 {
     struct qvl_spot spot = {.entry = "vision_attention"};
-    if (!qvl_spot_chosen(&spot, args->q.shape[0]))
-        return qvl_spot_current->honest.ops.vision_attention(backend, args, error);
-    const enum qvl_status status = look_at_tower(&spot, backend, args, error);
-    qvl_spot_close(&spot);
-    return status;
+    const bool chosen = qvl_spot_chosen(&spot, args->q.shape[0]);
+    QVL_TRY(qvl_spot_current->honest.ops.vision_attention(backend, args, error));
+    return chosen ? leave(&spot, look_at_tower(&spot, backend, args, error)) : QVL_OK;
 }
 
 /* ---- text ---- */
@@ -186,7 +193,6 @@ static enum qvl_status look_at_text(struct qvl_spot *spot, struct qvl_backend *b
     const struct qvl_spot_handle *found;
     struct qvl_tensor query, got;
     struct sums sums;
-    QVL_TRY(qvl_spot_current->honest.ops.attention(backend, args, error));
     QVL_TRY(backend->sync(backend, error));
     QVL_TRY(qvl_spot_find(segment->cache, &found, error));
     const int64_t group = args->q.shape[1] / found->cache.kv_heads;
@@ -206,16 +212,15 @@ static enum qvl_status look_attention(struct qvl_backend *backend, const struct 
     const bool chosen = qvl_spot_chosen(&spot, args->q.shape[0]);
     const struct qvl_segment *segment =
         chosen ? find_segment(args->segments, args->segment_count, spot.row) : NULL;
+    QVL_TRY(check->honest.ops.attention(backend, args, error));
     if (!segment)
-        return check->honest.ops.attention(backend, args, error);
+        return QVL_OK;
     const int64_t keys = backend->cache_length(backend, segment->cache, args->layer) - segment->count +
                          (spot.row - segment->first) + 1;
     if (keys > QVL_SPOT_LONG && check->seen_long)
-        return check->honest.ops.attention(backend, args, error);
+        return QVL_OK;
     check->seen_long = check->seen_long || keys > QVL_SPOT_LONG;
-    const enum qvl_status status = look_at_text(&spot, backend, segment, keys, args, error);
-    qvl_spot_close(&spot);
-    return status;
+    return leave(&spot, look_at_text(&spot, backend, segment, keys, args, error));
 }
 
 /* ---- the append ---- */
@@ -234,7 +239,7 @@ static enum qvl_status judge_copy(struct qvl_spot *spot, const struct qvl_tensor
 }
 
 static enum qvl_status look_at_append(struct qvl_spot *spot, struct qvl_backend *backend,
-                                      const struct qvl_segment *segment,
+                                      const struct qvl_segment *segment, int64_t at,
                                       const struct qvl_cache_append_args *args, struct qvl_error *error)
 {
     const struct qvl_spot_handle *found;
@@ -243,9 +248,6 @@ static enum qvl_status look_at_append(struct qvl_spot *spot, struct qvl_backend 
     QVL_TRY(qvl_spot_find(segment->cache, &found, error));
     const enum qvl_dtype storage = found->cache.storage;
     const size_t bytes = (size_t)(found->cache.kv_heads * found->cache.head_dim) * qvl_dtype_bytes(storage);
-    const int64_t at =
-        backend->cache_length(backend, segment->cache, args->layer) + spot->row - segment->first;
-    QVL_TRY(qvl_spot_current->honest.ops.cache_append(backend, args, error));
     QVL_TRY(backend->sync(backend, error));
     QVL_TRY(qvl_spot_rows(spot, &args->k, spot->row, 1, &k, error));
     QVL_TRY(qvl_spot_rows(spot, &args->v, spot->row, 1, &v, error));
@@ -263,11 +265,10 @@ static enum qvl_status look_cache_append(struct qvl_backend *backend,
     const bool chosen = qvl_spot_chosen(&spot, args->k.shape[0]);
     const struct qvl_segment *segment =
         chosen ? find_segment(args->segments, args->segment_count, spot.row) : NULL;
-    if (!segment)
-        return qvl_spot_current->honest.ops.cache_append(backend, args, error);
-    const enum qvl_status status = look_at_append(&spot, backend, segment, args, error);
-    qvl_spot_close(&spot);
-    return status;
+    const int64_t at =
+        segment ? backend->cache_length(backend, segment->cache, args->layer) + spot.row - segment->first : 0;
+    QVL_TRY(qvl_spot_current->honest.ops.cache_append(backend, args, error));
+    return segment ? leave(&spot, look_at_append(&spot, backend, segment, at, args, error)) : QVL_OK;
 }
 
 void qvl_spot_watch_attention(struct qvl_ops *ops)

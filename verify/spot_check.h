@@ -14,6 +14,7 @@
 struct qvl_spot_check;
 
 struct qvl_spot_result {
+    int64_t unseen;          /* calls whose cache the backend does not hand out, or of too wide heads */
     int64_t rows;            /* looked at */
     double worst;            /* largest squared error of a row over its squared values */
     const char *worst_entry; /* static */

@@ -105,6 +105,14 @@ static enum qvl_status one_row(struct qvl_backend *backend, const struct qvl_out
     return honest.output_head(backend, &first, why);
 }
 
+static enum qvl_status no_export(struct qvl_backend *backend, const struct qvl_cache *cache, int64_t layer,
+                                 int64_t first, int64_t count, void *host_k, void *host_v,
+                                 struct qvl_error *why)
+{
+    (void)backend, (void)cache, (void)layer, (void)first, (void)count, (void)host_k, (void)host_v;
+    return qvl_fail(why, QVL_UNSUPPORTED, "pages are not handed out");
+}
+
 /* ---- a model that is watched ---- */
 
 static struct qvl_sequence *start(struct qvl_model *model, uint64_t seed)
@@ -226,6 +234,19 @@ static void a_share_is_looked_at(void **state)
     assert_true(some.rows > all.rows / 8 && some.rows < all.rows / 2);
 }
 
+static void a_cache_that_is_not_handed_out_is_no_failure(void **state)
+{
+    const struct qvl_backend before = *candidate;
+    (void)state;
+    const struct qvl_spot_result all = watch("moe", QVL_F32, 1);
+    candidate->cache_export = no_export;
+    const struct qvl_spot_result result = watch("moe", QVL_F32, 1);
+    *candidate = before;
+    assert_int_equal(all.unseen, 0);
+    assert_string_equal(result.message, "");
+    assert_true(result.unseen > 0 && result.rows < all.rows && result.rows > all.rows / 2);
+}
+
 #define NAMES(entry, kernel, preset)                                                                         \
     do {                                                                                                     \
         candidate->ops.entry = kernel;                                                                       \
@@ -270,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(honest_models_pass),
         cmocka_unit_test(a_share_is_looked_at),
+        cmocka_unit_test(a_cache_that_is_not_handed_out_is_no_failure),
         cmocka_unit_test(entries_that_leave_out_their_work_are_named),
         cmocka_unit_test(rows_of_other_inputs_are_named),
     };
