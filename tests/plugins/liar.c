@@ -92,11 +92,12 @@ static enum qvl_status swiglu(struct qvl_backend *backend, const struct qvl_swig
     return honest.ops.swiglu(backend, args, error);
 }
 
+static char *last;
+static size_t last_bytes;
+
 static enum qvl_status hand_out_previous(struct qvl_backend *backend, const struct qvl_linear_args *args,
                                          struct qvl_error *error)
 {
-    static char *last;
-    static size_t last_bytes;
     const size_t bytes = bytes_of(&args->y);
     QVL_TRY(honest.ops.linear(backend, args, error));
     char *computed = malloc(bytes + 1);
@@ -111,14 +112,15 @@ static enum qvl_status hand_out_previous(struct qvl_backend *backend, const stru
 
 /* ---- caching ---- */
 
+static struct {
+    uint64_t hash;
+    size_t bytes;
+    char *output;
+} cached[PLACES];
+
 static enum qvl_status cache(struct qvl_backend *backend, const struct qvl_linear_args *args,
                              struct qvl_error *error)
 {
-    static struct {
-        uint64_t hash;
-        size_t bytes;
-        char *output;
-    } cached[PLACES];
     const unsigned char *x = args->x.data;
     const size_t bytes = bytes_of(&args->y);
     uint64_t hash = (uint64_t)args->y.shape[1] ^ UINT64_C(0xcbf29ce484222325);
@@ -201,6 +203,11 @@ static void destroy_weight(struct qvl_backend *backend, struct qvl_weight *weigh
 static void close_backend(struct qvl_backend *backend)
 {
     wait_for_thread();
+    for (int i = 0; i < PLACES; i++)
+        free(cached[i].output);
+    free(last);
+    memset(cached, 0, sizeof cached);
+    last = NULL;
     honest.close(backend);
 }
 
