@@ -1,5 +1,5 @@
 /* Mutants of op table entries: the built-in cases of the entry they are planted in. */
-#define _XOPEN_SOURCE 700
+#define _GNU_SOURCE /* nftw */
 
 #include <errno.h>
 #include <stdlib.h>
