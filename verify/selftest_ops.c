@@ -1,6 +1,4 @@
 /* Mutants of op table entries: the built-in cases of the entry they are planted in. */
-#define _GNU_SOURCE /* nftw */
-
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
