@@ -80,9 +80,9 @@ enum qvl_status qvl_training_count(const struct qvl_model_config *config,
         visual_share * stage->tokens / (double)qvl_flops_visual_tokens(config, picture, 1);
     QVL_TRY(add_vision(config, picture, pictures, stage->merger_only, cost, error));
     QVL_TRY(add_language(config, stage, cost, error));
-    const struct qvl_training_part parts[] = {cost->tower, cost->mergers, cost->linear, cost->scores,
-                                              cost->head};
+    const struct qvl_training_part *const parts[] = {&cost->tower, &cost->mergers, &cost->linear,
+                                                     &cost->scores, &cost->head};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        cost->total += parts[i].forward + parts[i].input_gradients + parts[i].weight_gradients;
+        cost->total += parts[i]->forward + parts[i]->input_gradients + parts[i]->weight_gradients;
     return QVL_OK;
 }

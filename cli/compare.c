@@ -247,7 +247,7 @@ static enum qvl_status compare_commands(const struct compare_options *options, s
     const int64_t pairs = options->interleave.pairs;
     struct dry_run dry = {options->interleave.commands, &options->compare, out};
     struct qvl_interleave_options interleave = options->interleave;
-    struct qvl_saved_report **reports = calloc(2 * (size_t)pairs, sizeof(struct qvl_saved_report *));
+    struct qvl_saved_report **reports = calloc(2 * (size_t)pairs, sizeof *reports);
     if (!reports)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for %lld reports", (long long)(2 * pairs));
     struct qvl_saved_report **sides[2] = {reports, reports + pairs};

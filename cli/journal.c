@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "cli/session.h"
 
 #define TITLE "qvl-audit journal 1\t"
 #define LARGEST_JOURNAL ((size_t)1 << 30)

@@ -6,6 +6,7 @@
 #include "cli/latency_spots.h"
 #include "cli/latency_trial.h"
 #include "cli/models.h"
+#include "ref/ref.h"
 
 enum qvl_status qvl_latency_open(struct qvl_latency_run *run, struct qvl_error *error)
 {
@@ -28,7 +29,7 @@ enum qvl_status qvl_latency_open(struct qvl_latency_run *run, struct qvl_error *
                                            : QVL_BF16;
     QVL_TRY(qvl_backend_open_named(run->session.backend, &options, &run->backend, error));
     run->name = run->backend.backend->name;
-    return QVL_OK;
+    return qvl_ref_open(NULL, &run->reference, error);
 }
 
 enum qvl_status qvl_latency_whole(struct qvl_latency_run *run, struct qvl_model **model,
@@ -42,13 +43,6 @@ enum qvl_status qvl_latency_whole(struct qvl_latency_run *run, struct qvl_model 
     return QVL_OK;
 }
 
-static void show_progress(void *context, int64_t done, int64_t total)
-{
-    struct qvl_progress *progress = context;
-    progress->total = total;
-    qvl_progress_update(progress, done);
-}
-
 static enum qvl_status report_whole(struct qvl_latency_run *run, struct qvl_error *error)
 {
     const struct qvl_latency_options latency = {.chunk = run->session.chunk,
@@ -56,7 +50,7 @@ static enum qvl_status report_whole(struct qvl_latency_run *run, struct qvl_erro
                                                 .repeats = (int)run->repeats,
                                                 .seed = (uint64_t)run->seed,
                                                 .watch = run->watch,
-                                                .progress = show_progress,
+                                                .progress = qvl_progress_show,
                                                 .context = &run->progress};
     struct qvl_model *model;
     QVL_TRY(qvl_latency_whole(run, &model, error));
@@ -94,5 +88,7 @@ void qvl_latency_close(struct qvl_latency_run *run)
     qvl_sampler_destroy(run->sampler);
     qvl_model_destroy(run->model);
     qvl_latency_spots_close(run);
+    if (run->reference)
+        run->reference->close(run->reference);
     qvl_backend_close_named(&run->backend);
 }

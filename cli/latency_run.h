@@ -38,7 +38,7 @@ struct qvl_latency_run {
     const char *name;        /* of the backend, in the names of records; borrowed */
     struct qvl_model *model; /* whole, once needed */
     struct qvl_sampler *sampler;
-    struct qvl_backend *reference;  /* of the spot check */
+    struct qvl_backend *reference;  /* of the trials and the spot check */
     struct qvl_spot_check *spots;   /* NULL: none is open */
     struct qvl_latency_watch watch; /* tells it */
     struct qvl_progress progress;

@@ -9,13 +9,6 @@
 /* How far hot and cold decode of a layer are compared: a cache of this many tokens. */
 #define HOT_CONTEXT 8192
 
-static void show(void *context, int64_t done, int64_t total)
-{
-    struct qvl_progress *progress = context;
-    progress->total = total;
-    qvl_progress_update(progress, done);
-}
-
 static enum qvl_status make_sampler(struct qvl_latency_run *run, int repeats, struct qvl_sampler **sampler,
                                     struct qvl_error *error)
 {
@@ -28,7 +21,7 @@ static enum qvl_status make_sampler(struct qvl_latency_run *run, int repeats, st
                                                 .watch = run->watch,
                                                 .layers = run->layers,
                                                 .available_bytes = run->memory,
-                                                .progress = show,
+                                                .progress = qvl_progress_show,
                                                 .context = &run->progress};
     return qvl_sampler_create(&run->source, &run->config, run->backend.backend, &options, sampler, error);
 }
@@ -284,7 +277,7 @@ static enum qvl_status check_round(struct qvl_latency_run *run, struct qvl_sampl
                                                 .decode_steps = run->decode_steps,
                                                 .repeats = 1,
                                                 .seed = (uint64_t)(run->seed + rounds->count),
-                                                .progress = show,
+                                                .progress = qvl_progress_show,
                                                 .context = &run->progress};
     struct qvl_sampled_point sampled = {0};
     struct qvl_sampled_depths depths;

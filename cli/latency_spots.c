@@ -1,7 +1,6 @@
 #include "cli/latency_spots.h"
 
 #include "cli/latency_trial.h"
-#include "ref/ref.h"
 
 /* Layers whose calls are looked at in a forward call: of the 28 of a 2B model a second's work. */
 #define LAYERS 8.0
@@ -16,7 +15,6 @@ static void tell(void *context, bool begin)
 
 enum qvl_status qvl_latency_spots_open(struct qvl_latency_run *run, struct qvl_error *error)
 {
-    QVL_TRY(qvl_ref_open(NULL, &run->reference, error));
     QVL_TRY(
         qvl_spot_check_open(run->backend.backend, run->reference, (uint64_t)run->seed, &run->spots, error));
     run->watch = (struct qvl_latency_watch){.tell = tell, .context = run};
@@ -48,8 +46,5 @@ enum qvl_status qvl_latency_spots_report(struct qvl_latency_run *run, struct qvl
 void qvl_latency_spots_close(struct qvl_latency_run *run)
 {
     qvl_spot_check_close(run->spots);
-    if (run->reference)
-        run->reference->close(run->reference);
     run->spots = NULL;
-    run->reference = NULL;
 }

@@ -6,7 +6,6 @@
 #include "cli/timed_case.h"
 #include "cli/timed_shapes.h"
 #include "cli/trial_key.h"
-#include "ref/ref.h"
 #include "reports/read.h"
 
 enum { CALLS = 6, ATTEMPTS = 3 };
@@ -20,7 +19,7 @@ static const char *const count_names[COUNTS] = {"cases", "passed", "unsupported"
 
 struct trial {
     struct qvl_timing timing;
-    uint64_t inputs; /* the number of the next case's first ones */
+    uint64_t *inputs; /* of the trust */
     int64_t counts[COUNTS];
     char line[QVL_CASE_LINE_BYTES]; /* the first that did not pass */
     struct qvl_timed_result bad;
@@ -54,13 +53,13 @@ static bool wanted(const struct qvl_latency_run *run, const struct qvl_case *cho
 
 static void time_case(struct trial *trial, const struct qvl_case *chosen, struct qvl_timed_result *result)
 {
-    struct qvl_timed_case timed = {.chosen = *chosen, .timing = &trial->timing, .calls = trial->inputs};
+    struct qvl_timed_case timed = {.chosen = *chosen, .timing = &trial->timing, .calls = *trial->inputs};
     double seconds;
     const char *why = qvl_timed_begin(&timed);
     for (int i = 0; i < CALLS && !why; i++)
         why = qvl_timed_iterate(&timed, &seconds);
     qvl_timed_end(&timed, result);
-    trial->inputs = timed.calls;
+    *trial->inputs = timed.calls;
     qvl_timed_close(&timed);
 }
 
@@ -138,14 +137,12 @@ static enum qvl_status run_all(struct trial *trial, struct qvl_latency_run *run,
 static enum qvl_status try_all(struct qvl_latency_run *run, struct qvl_latency_trust *trust, const char *name,
                                enum qvl_case_status *bad, struct qvl_error *error)
 {
-    struct trial trial = {.timing = {.candidate = run->backend.backend, .limits = &trust->limits},
-                          .inputs = trust->inputs};
-    QVL_TRY(qvl_ref_open(NULL, &trial.timing.reference, error));
-    const enum qvl_status status = run_all(&trial, run, error);
-    trial.timing.reference->close(trial.timing.reference);
-    trust->inputs = trial.inputs;
+    struct trial trial = {
+        .timing = {.reference = run->reference, .candidate = run->backend.backend, .limits = &trust->limits},
+        .inputs = &trust->inputs};
+    QVL_TRY(run_all(&trial, run, error));
     *bad = *trial.line ? trial.bad.status : QVL_CASE_NONE;
-    return status == QVL_OK ? take(&trial, run, name, trust, error) : status;
+    return take(&trial, run, name, trust, error);
 }
 
 /* ---- one that was run before ---- */

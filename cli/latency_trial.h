@@ -12,7 +12,7 @@ struct qvl_latency_trust {
     bool trusted, taken_over;       /* it passed; in another run */
     struct qvl_limits limits;       /* of this host; empty when taken over */
     struct qvl_roofline roofline;
-    uint64_t inputs; /* the number of the next trial's first ones: nobody may have seen them */
+    uint64_t inputs; /* the number of the next case's first ones: nobody may have seen them */
 };
 
 /* Time each entry of the text decoder in the model's shapes, and those of the vision tower when there are

@@ -203,8 +203,8 @@ static enum qvl_status run(struct qvl_session *session, const struct logits_opti
                                                                 : QVL_DEFAULT_CHUNK;
     chunk = chunk < tokens ? chunk : tokens;
     QVL_TRY(choose_positions(options->positions, tokens, outcome, error));
-    outcome->logits = malloc(sizeof(float) * (size_t)(outcome->position_count * vocabulary + 1));
-    outcome->argmax = malloc(sizeof(int64_t) * ((size_t)tokens + 1));
+    outcome->logits = malloc(sizeof(float) * (size_t)(outcome->position_count * vocabulary));
+    outcome->argmax = malloc(sizeof(int64_t) * (size_t)tokens);
     if (!outcome->logits || !outcome->argmax)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for the logits of %lld rows; name fewer --positions",
                         (long long)outcome->position_count);

@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "cli/runner.h"
-#include "cli/session.h"
 
 #define TICK_MILLISECONDS 100
 #define OPEN_SECONDS 120.0 /* a device may compile its kernels first */

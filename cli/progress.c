@@ -68,6 +68,13 @@ void qvl_progress_update(struct qvl_progress *progress, int64_t done)
     fflush(stderr);
 }
 
+void qvl_progress_show(void *progress, int64_t done, int64_t total)
+{
+    struct qvl_progress *shown = progress;
+    shown->total = total;
+    qvl_progress_update(shown, done);
+}
+
 void qvl_progress_end(struct qvl_progress *progress)
 {
     if (progress->active)

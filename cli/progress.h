@@ -17,6 +17,8 @@ struct qvl_progress {
 void qvl_progress_begin(struct qvl_progress *progress, const char *label, const char *unit, int64_t total);
 /* Redraws at most ten times a second. */
 void qvl_progress_update(struct qvl_progress *progress, int64_t done);
+/* The same for those who report what is done of all: `progress` is a struct qvl_progress. */
+void qvl_progress_show(void *progress, int64_t done, int64_t total);
 /* Erases the line. */
 void qvl_progress_end(struct qvl_progress *progress);
 

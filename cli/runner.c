@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "cli/save_case.h"
-#include "cli/session.h"
 
 enum qvl_status qvl_runner_open(struct qvl_runner *runner, const char *backend, int threads, const char *save,
                                 struct qvl_error *error)

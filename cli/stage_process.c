@@ -14,7 +14,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "cli/session.h"
 #include "verify/foreign.h"
 
 #define POLL_NANOSECONDS 5000000L

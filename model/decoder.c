@@ -246,7 +246,7 @@ static enum qvl_status head(const struct pass *pass, float *logits, struct qvl_e
     QVL_TRY(backend->sync(backend, error));
     if (storage == QVL_F32)
         return backend->download(backend, &y, logits, error);
-    void *raw = malloc((size_t)(count * vocabulary) * qvl_dtype_bytes(storage) + 1);
+    void *raw = malloc((size_t)(count * vocabulary) * qvl_dtype_bytes(storage));
     if (!raw)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for %lld rows of logits", (long long)count);
     enum qvl_status status = backend->download(backend, &y, raw, error);

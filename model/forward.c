@@ -64,7 +64,7 @@ static enum qvl_status allocate_storage(struct batch_storage *storage, const str
         rows += steps[i].count;
         logit_count += steps[i].logit_count;
     }
-    const size_t row_bytes = sizeof(int64_t) * ((size_t)rows + 1);
+    const size_t row_bytes = sizeof(int64_t) * (size_t)rows;
     storage->parts = calloc((size_t)step_count, sizeof *storage->parts);
     storage->segments = calloc((size_t)step_count, sizeof *storage->segments);
     storage->ids = malloc(row_bytes);

@@ -193,14 +193,13 @@ static void release_merger(const struct qvl_parameters *p, struct qvl_merger_par
 
 static void release_layer(const struct qvl_parameters *p, struct qvl_layer_parameters *layer)
 {
-    enum { NORMS = 4, LINEARS = 8 };
-    struct qvl_norm_parameters *norms[NORMS] = {&layer->input_norm, &layer->post_norm, &layer->q_norm,
-                                                &layer->k_norm};
-    struct qvl_linear_parameters *linears[LINEARS] = {&layer->q,    &layer->k,  &layer->v,    &layer->o,
-                                                      &layer->gate, &layer->up, &layer->down, &layer->router};
-    for (int i = 0; i < NORMS; i++)
+    struct qvl_norm_parameters *norms[] = {&layer->input_norm, &layer->post_norm, &layer->q_norm,
+                                           &layer->k_norm};
+    struct qvl_linear_parameters *linears[] = {&layer->q,    &layer->k,  &layer->v,    &layer->o,
+                                               &layer->gate, &layer->up, &layer->down, &layer->router};
+    for (size_t i = 0; i < sizeof norms / sizeof *norms; i++)
         release_norm(p, norms[i]);
-    for (int i = 0; i < LINEARS; i++)
+    for (size_t i = 0; i < sizeof linears / sizeof *linears; i++)
         release_linear(p, linears[i]);
     p->backend->weight_destroy(p->backend, layer->experts_gate_up);
     p->backend->weight_destroy(p->backend, layer->experts_down);

@@ -71,7 +71,7 @@ enum qvl_status qvl_sequence_fill(struct qvl_sequence *sequence, int64_t length,
         qvl_tensor_3d(NULL, sequence->model->options.storage, FILL_ROWS, text->kv_heads, text->head_dim);
     struct qvl_tensor v = k;
     const size_t bytes = (size_t)qvl_tensor_count(&k) * qvl_dtype_bytes(k.dtype);
-    void *host = malloc(bytes + 1);
+    void *host = malloc(bytes);
     enum qvl_status status = host
                                  ? backend->allocate(backend, bytes, &k.data, error)
                                  : qvl_fail(error, QVL_NO_MEMORY, "no memory for %d rows of keys", FILL_ROWS);

@@ -182,7 +182,7 @@ static enum qvl_status copy_features(const struct qvl_sequence *sequence, struct
     const size_t bytes = feature_bytes(sequence);
     if (!sequence->features)
         return QVL_OK;
-    void *host = malloc(bytes + 1);
+    void *host = malloc(bytes);
     if (!host)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory to copy %zu bytes of visual features", bytes);
     const struct qvl_tensor from = qvl_tensor_1d(sequence->features, QVL_U8, (int64_t)bytes);

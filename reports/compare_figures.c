@@ -78,7 +78,7 @@ static const struct qvl_field *find_other(const struct qvl_field *field, const s
                                           const struct qvl_record *const *other, int64_t runs, bool *missing)
 {
     *missing = false;
-    for (int64_t i = 0; i < 2 * runs; i++) {
+    for (int64_t i = 1; i < 2 * runs; i++) {
         const struct qvl_field *its = qvl_record_find(i < runs ? base[i] : other[i - runs], field->name);
         *missing = its == NULL;
         if (!its || !same_field(field, its))

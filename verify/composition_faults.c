@@ -251,7 +251,7 @@ static enum qvl_status images_first(struct qvl_path_state *state, const struct q
         return QVL_OK;
     const size_t bytes = feature_bytes(event->sequence);
     const size_t levels = 1 + (size_t)event->sequence->model->config.vision.deepstack_count;
-    char *old = malloc(2 * bytes + 1);
+    char *old = malloc(2 * bytes);
     if (!old)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for visual features");
     enum qvl_status status = move_features(event->sequence, old, false, error);
@@ -278,8 +278,8 @@ static enum qvl_status features_by_ids(struct qvl_path_state *state, const struc
         memcmp(state->ids, sequence->ids, sizeof(int64_t) * (size_t)count) == 0)
         return move_features(sequence, state->features, true, error);
     qvl_path_state_free(state);
-    state->ids = malloc(sizeof(int64_t) * ((size_t)count + 1));
-    state->features = malloc(feature_bytes(sequence) + 1);
+    state->ids = malloc(sizeof(int64_t) * (size_t)count);
+    state->features = malloc(feature_bytes(sequence));
     if (!state->ids || !state->features)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for visual features");
     memcpy(state->ids, sequence->ids, sizeof(int64_t) * (size_t)count);

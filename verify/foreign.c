@@ -34,8 +34,7 @@ static enum qvl_status add_file(struct qvl_dump *dump, const char *path, struct 
             qvl_safetensors_close(file);
             return status;
         }
-    struct qvl_safetensors **grown =
-        realloc(dump->files, sizeof(struct qvl_safetensors *) * (size_t)(dump->file_count + 1));
+    struct qvl_safetensors **grown = realloc(dump->files, sizeof *grown * (size_t)(dump->file_count + 1));
     if (!grown) {
         qvl_safetensors_close(file);
         return qvl_fail(error, QVL_NO_MEMORY, "%s: no memory", path);

@@ -29,13 +29,13 @@ enum qvl_dimension {
 
 struct qvl_dimension_result {
     const char *dimension; /* static */
-    const char *verdict;   /* static; NULL when there is none */
     enum qvl_case_status status;
-    int settings;      /* compared */
-    int64_t elements;  /* of each */
-    double margin;     /* largest difference / tolerance of all pairs */
-    int64_t flips;     /* rows whose largest logit is another token's under some setting */
-    char message[512]; /* the smallest violating pair, else the smallest that is not bit-identical */
+    const char *verdict; /* static; NULL when there is none */
+    int settings;        /* compared */
+    int64_t elements;    /* of each */
+    double margin;       /* largest difference / tolerance of all pairs */
+    int64_t flips;       /* rows whose largest logit is another token's under some setting */
+    char message[512];   /* the smallest violating pair, else the smallest that is not bit-identical */
 };
 
 struct qvl_invariance_options {

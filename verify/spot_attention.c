@@ -225,37 +225,25 @@ static enum qvl_status look_attention(struct qvl_backend *backend, const struct 
 
 /* ---- the append ---- */
 
-static enum qvl_status judge_copy(struct qvl_spot *spot, const struct qvl_tensor *given, const void *kept,
-                                  enum qvl_dtype storage, struct qvl_error *error)
-{
-    const int64_t count = qvl_tensor_count(given);
-    void *room;
-    QVL_TRY(qvl_spot_buffer(spot, 2 * (size_t)count * sizeof(double), &room, error));
-    double *values = room;
-    qvl_load_row(kept, storage, count, values);
-    qvl_load_row(given->data, given->dtype, count, values + count);
-    qvl_spot_judge(spot, values, values + count, count, LIMIT_COPY);
-    return QVL_OK;
-}
-
 static enum qvl_status look_at_append(struct qvl_spot *spot, struct qvl_backend *backend,
                                       const struct qvl_segment *segment, int64_t at,
                                       const struct qvl_cache_append_args *args, struct qvl_error *error)
 {
     const struct qvl_spot_handle *found;
-    struct qvl_tensor k, v;
-    void *kept_k, *kept_v;
+    struct qvl_tensor k, v, kept_k, kept_v;
     QVL_TRY(qvl_spot_find(segment->cache, &found, error));
-    const enum qvl_dtype storage = found->cache.storage;
-    const size_t bytes = (size_t)(found->cache.kv_heads * found->cache.head_dim) * qvl_dtype_bytes(storage);
+    kept_k = qvl_tensor_3d(NULL, found->cache.storage, 1, found->cache.kv_heads, found->cache.head_dim);
+    kept_v = kept_k;
+    const size_t bytes = (size_t)qvl_tensor_count(&kept_k) * qvl_dtype_bytes(kept_k.dtype);
     QVL_TRY(backend->sync(backend, error));
     QVL_TRY(qvl_spot_rows(spot, &args->k, spot->row, 1, &k, error));
     QVL_TRY(qvl_spot_rows(spot, &args->v, spot->row, 1, &v, error));
-    QVL_TRY(qvl_spot_buffer(spot, bytes, &kept_k, error));
-    QVL_TRY(qvl_spot_buffer(spot, bytes, &kept_v, error));
-    QVL_TRY(backend->cache_export(backend, segment->cache, args->layer, at, 1, kept_k, kept_v, error));
-    QVL_TRY(judge_copy(spot, &k, kept_k, storage, error));
-    return judge_copy(spot, &v, kept_v, storage, error);
+    QVL_TRY(qvl_spot_buffer(spot, bytes, &kept_k.data, error));
+    QVL_TRY(qvl_spot_buffer(spot, bytes, &kept_v.data, error));
+    QVL_TRY(
+        backend->cache_export(backend, segment->cache, args->layer, at, 1, kept_k.data, kept_v.data, error));
+    QVL_TRY(qvl_spot_judge_tensors(spot, &kept_k, &k, LIMIT_COPY, error));
+    return qvl_spot_judge_tensors(spot, &kept_v, &v, LIMIT_COPY, error);
 }
 
 static enum qvl_status look_cache_append(struct qvl_backend *backend,

@@ -225,6 +225,19 @@ void qvl_spot_judge(const struct qvl_spot *spot, const double *got, const double
         (long long)spot->row, (long long)spot->rows, sqrt(share));
 }
 
+enum qvl_status qvl_spot_judge_tensors(struct qvl_spot *spot, const struct qvl_tensor *got,
+                                       const struct qvl_tensor *wanted, double limit, struct qvl_error *error)
+{
+    const int64_t count = qvl_tensor_count(wanted);
+    void *room;
+    QVL_TRY(qvl_spot_buffer(spot, 2 * (size_t)count * sizeof(double), &room, error));
+    double *values = room;
+    qvl_load_row(got->data, got->dtype, count, values);
+    qvl_load_row(wanted->data, wanted->dtype, count, values + count);
+    qvl_spot_judge(spot, values, values + count, count, limit);
+    return QVL_OK;
+}
+
 void qvl_spot_close(struct qvl_spot *spot)
 {
     struct qvl_backend *reference = qvl_spot_current->reference;

@@ -63,6 +63,11 @@ enum qvl_status qvl_spot_find(const void *handle, const struct qvl_spot_handle *
 void qvl_spot_judge(const struct qvl_spot *spot, const double *got, const double *wanted, int64_t count,
                     double limit);
 
+/* The same of two tensors in host memory. */
+enum qvl_status qvl_spot_judge_tensors(struct qvl_spot *spot, const struct qvl_tensor *got,
+                                       const struct qvl_tensor *wanted, double limit,
+                                       struct qvl_error *error);
+
 void qvl_spot_close(struct qvl_spot *spot);
 
 /* Put the watching entries into the candidate's table. */

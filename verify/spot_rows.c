@@ -79,19 +79,6 @@ static enum qvl_status receive(struct qvl_spot *spot, const struct qvl_tensor *o
     return qvl_spot_rows(spot, output, spot->row, 1, got, error);
 }
 
-static enum qvl_status judge(struct qvl_spot *spot, const struct qvl_tensor *got,
-                             const struct qvl_tensor *wanted, double limit, struct qvl_error *error)
-{
-    const int64_t count = qvl_tensor_count(wanted);
-    void *room;
-    QVL_TRY(qvl_spot_buffer(spot, 2 * (size_t)count * sizeof(double), &room, error));
-    double *values = room;
-    qvl_load_row(got->data, got->dtype, count, values);
-    qvl_load_row(wanted->data, wanted->dtype, count, values + count);
-    qvl_spot_judge(spot, values, values + count, count, limit);
-    return QVL_OK;
-}
-
 #define TENSOR_ROWS(field)                                                                                   \
     {                                                                                                        \
         ROWS,                                                                                                \
@@ -143,7 +130,7 @@ static enum qvl_status judge(struct qvl_spot *spot, const struct qvl_tensor *got
         if (status == QVL_OK)                                                                                \
             status = check->reference->ops.name(check->reference, &again, error);                            \
         if (status == QVL_OK)                                                                                \
-            status = judge(&spot, &got, &again.y, limit, error);                                             \
+            status = qvl_spot_judge_tensors(&spot, &got, &again.y, limit, error);                            \
         qvl_spot_close(&spot);                                                                               \
         return status;                                                                                       \
     }

@@ -257,7 +257,7 @@ static enum qvl_status head_zero(struct qvl_backend *backend, const struct qvl_o
     struct composed *composed = composed_of(backend);
     if (args->weight != composed->tied)
         return composed->inner->ops.output_head(composed->inner, args, error);
-    void *zeros = calloc((size_t)qvl_tensor_count(&args->y) * qvl_dtype_bytes(args->y.dtype) + 1, 1);
+    void *zeros = calloc((size_t)qvl_tensor_count(&args->y) + 1, qvl_dtype_bytes(args->y.dtype));
     if (!zeros)
         return qvl_fail(error, QVL_NO_MEMORY, "no memory for logits");
     const enum qvl_status status = composed->inner->upload(composed->inner, &args->y, zeros, error);

@@ -492,7 +492,7 @@ static enum qvl_status attends_with_32_bits(struct qvl_backend *backend,
     struct qvl_attention_args near = *args;
     const int64_t row = args->q.shape[1] * args->q.shape[2];
     const size_t size = qvl_dtype_bytes(args->q.dtype);
-    char *q = malloc((size_t)(args->q.shape[0] * row) * size + 1);
+    char *q = malloc((size_t)(args->q.shape[0] * row) * size);
     (void)backend;
     for (int64_t i = 0; i < args->q.shape[0]; i++)
         memcpy(q + (size_t)(i * row) * size, (char *)args->q.data + (size_t)narrow_offset(&args->q, i) * size,
